@@ -1,1 +1,15 @@
-//! Placeholder.
+//! Countersign's pure core: what a request is, who may make it, and when an answer may be reused; no IO, no clock, no lock, no async.
+//!
+//! Direction inside: `facts, identity, decision → scope, revocation → plan, key → gate`.
+
+pub mod decision;
+pub mod facts;
+pub mod gate;
+pub mod identity;
+pub mod key;
+pub mod plan;
+pub mod reason;
+pub mod revocation;
+pub mod scope;
+pub mod signal;
+pub mod time;

@@ -1,0 +1,112 @@
+//! What the current policy set reads of a request; data, so that sidecar and filter derive the same keys.
+
+use std::fmt;
+
+/// One thing policies can read of a request. Caller and method always count as read.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Read {
+    /// One request header, by lower-case name.
+    Header(Box<str>),
+    /// `:authority`.
+    Host,
+    /// Path without query.
+    Path,
+    /// HTTP version.
+    Protocol,
+    /// The part after `?`.
+    Query,
+    /// `:scheme`.
+    Scheme,
+    /// TLS server name.
+    Sni,
+    /// Address of the other end.
+    SourceIp,
+}
+
+impl Read {
+    /// Reads the text form back: a fixed name, or `header:` and a lower-case name.
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Some(name) = text.strip_prefix("header:") {
+            let lower = !name.is_empty() && !name.bytes().any(|byte| byte.is_ascii_uppercase());
+            return lower.then(|| Self::Header(name.into()));
+        }
+        [Self::Host, Self::Path, Self::Protocol, Self::Query, Self::Scheme, Self::Sni, Self::SourceIp]
+            .into_iter()
+            .find(|read| read.name() == text)
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Header(_) => "header",
+            Self::Host => "host",
+            Self::Path => "path",
+            Self::Protocol => "protocol",
+            Self::Query => "query",
+            Self::Scheme => "scheme",
+            Self::Sni => "sni",
+            Self::SourceIp => "source-ip",
+        }
+    }
+}
+
+impl fmt::Display for Read {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Header(name) => write!(f, "header:{name}"),
+            fixed => f.write_str(fixed.name()),
+        }
+    }
+}
+
+/// SHA-256 over everything that can change what policies answer: their text, schema, entities, service.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct PolicyDigest(pub [u8; 32]);
+
+impl fmt::Display for PolicyDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// How facts become a cache key under one policy set.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Plan {
+    digest: PolicyDigest,
+    reads: Box<[Read]>,
+}
+
+impl Plan {
+    /// A plan; the order and repetition of `reads` do not matter.
+    pub fn new(digest: PolicyDigest, reads: impl IntoIterator<Item = Read>) -> Self {
+        let mut reads: Vec<Read> = reads.into_iter().collect();
+        reads.sort_unstable();
+        reads.dedup();
+        Self { digest, reads: reads.into() }
+    }
+
+    /// Which policy set it belongs to.
+    pub fn digest(&self) -> PolicyDigest {
+        self.digest
+    }
+
+    /// What is read, sorted.
+    pub fn reads(&self) -> &[Read] {
+        &self.reads
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_read_comes_back_from_its_text() {
+        let header = Read::Header("x-tenant".into());
+        for read in [Read::Host, Read::Path, Read::Protocol, Read::Query, Read::Scheme, Read::Sni, Read::SourceIp, header] {
+            assert_eq!(Read::parse(&read.to_string()), Some(read));
+        }
+        for text in ["", "header", "header:", "header:X-Tenant", "color"] {
+            assert_eq!(Read::parse(text), None, "{text}");
+        }
+    }
+}

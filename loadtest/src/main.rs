@@ -1,2 +1,6 @@
-//! Comparison suite.
+//! Measures what an authorization chain in a real Envoy costs. It must not load any other machine than its own.
+
+mod endpoint;
+mod generator;
+
 fn main() {}

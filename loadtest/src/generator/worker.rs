@@ -1,0 +1,58 @@
+//! One connection at work in one phase. It must not know about other connections except through the shared arrivals.
+
+use std::time::Instant;
+
+use super::arrivals::Arrivals;
+use super::connection::{Connection, ExchangeFailed};
+use super::measurement::Recorder;
+use super::request::Request;
+use super::timer::Timer;
+
+/// A connection with its timer and its scratch memory.
+#[derive(Debug)]
+pub struct Worker {
+    connection: Connection,
+    timer: Timer,
+    bytes: Vec<u8>,
+}
+
+impl Worker {
+    /// Puts `connection` to work.
+    pub fn new(connection: Connection, timer: Timer) -> Self {
+        Self { connection, timer, bytes: Vec::with_capacity(256) }
+    }
+
+    /// Sends one request after the other until `end`; answers that come after it don't count.
+    pub async fn saturate(
+        &mut self,
+        request: &Request,
+        recorder: &Recorder,
+        end: Instant,
+    ) -> Result<(), ExchangeFailed> {
+        loop {
+            request.write(&mut self.bytes);
+            let status = self.connection.exchange(&self.bytes).await?;
+            if Instant::now() >= end {
+                return Ok(());
+            }
+            recorder.answered(status);
+        }
+    }
+
+    /// Takes arrival after arrival, waits until it is due if it is not yet, and measures from the moment it was due.
+    pub async fn pace(
+        &mut self,
+        request: &Request,
+        recorder: &Recorder,
+        arrivals: &Arrivals,
+    ) -> Result<(), ExchangeFailed> {
+        while let Some(due) = arrivals.claim(Instant::now()) {
+            self.timer.until(due).await.map_err(ExchangeFailed::Timer)?;
+            request.write(&mut self.bytes);
+            let status = self.connection.exchange(&self.bytes).await?;
+            recorder.answered(status);
+            recorder.took(due.elapsed());
+        }
+        Ok(())
+    }
+}

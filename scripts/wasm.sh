@@ -36,7 +36,7 @@ find_linker() {
   if have rustup && sysroot=$(rustc --print sysroot 2>/dev/null); then
     find "$sysroot/lib/rustlib" -name rust-lld -type f 2>/dev/null | head -1 | grep . && return
   fi
-  command -v wasm-ld || ls /usr/bin/wasm-ld-* 2>/dev/null | sort -V | tail -1 | grep .
+  command -v wasm-ld || find /usr/bin -name 'wasm-ld-*' | sort -V | tail -1 | grep .
 }
 
 # build COMMAND… prints the path of the module cargo made. No path of this machine gets into its panic messages.

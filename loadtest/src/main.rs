@@ -2,5 +2,8 @@
 
 mod endpoint;
 mod generator;
+mod machine;
+mod report;
+mod statistics;
 
 fn main() {}

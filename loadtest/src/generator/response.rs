@@ -59,9 +59,9 @@ fn content_length(headers: &[httparse::Header<'_>]) -> Result<Option<usize>, Inv
 }
 
 fn closes(headers: &[httparse::Header<'_>]) -> bool {
-    headers.iter().any(|header| {
-        header.name.eq_ignore_ascii_case("connection") && header.value.eq_ignore_ascii_case(b"close")
-    })
+    headers
+        .iter()
+        .any(|header| header.name.eq_ignore_ascii_case("connection") && header.value.eq_ignore_ascii_case(b"close"))
 }
 
 const MAX_HEADERS: usize = 64;

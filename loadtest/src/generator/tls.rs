@@ -50,8 +50,8 @@ impl Tls {
             .map_err(InvalidTls::Refused)?;
         config.resumption = Resumption::disabled();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let server_name = ServerName::try_from(server_name.to_owned())
-            .map_err(|_| InvalidTls::ServerName(server_name.to_owned()))?;
+        let server_name =
+            ServerName::try_from(server_name.to_owned()).map_err(|_| InvalidTls::ServerName(server_name.to_owned()))?;
         Ok(Self { connector: TlsConnector::from(Arc::new(config)), server_name })
     }
 

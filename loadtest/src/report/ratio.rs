@@ -1,0 +1,45 @@
+//! Which scenarios are compared, and what each comparison should show. It must not hide a ratio that misses its goal.
+
+use super::Series;
+use crate::statistics::Spread;
+
+/// One scenario's throughput over another's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ratio {
+    /// Its key in the report.
+    pub name: String,
+    /// What the rounds say.
+    pub spread: Spread,
+    /// What we want it to be at least (DESIGN §7); none where nothing was promised.
+    pub goal: Option<f64>,
+}
+
+/// Every comparison both of whose scenarios were run.
+pub fn all(series: &[Series], peers: &[String]) -> Vec<Ratio> {
+    let fixed = FIXED.iter().filter_map(|(name, ours, theirs, goal)| ratio(series, name, ours, theirs, Some(*goal)));
+    let with_peers = peers.iter().flat_map(|peer| {
+        ["filter_hit", "check_hit"]
+            .map(|ours| ratio(series, &format!("{ours}_vs_{peer}"), ours, &format!("peer_{peer}"), None))
+    });
+    fixed.chain(with_peers.flatten()).collect()
+}
+
+fn ratio(series: &[Series], name: &str, ours: &str, theirs: &str, goal: Option<f64>) -> Option<Ratio> {
+    let spread = Spread::of_ratios(&throughput(series, ours)?, &throughput(series, theirs)?)?;
+    Some(Ratio { name: name.to_owned(), spread, goal })
+}
+
+fn throughput(series: &[Series], name: &str) -> Option<Vec<f64>> {
+    let found = series.iter().find(|series| series.name == name)?;
+    Some(found.rounds.iter().map(|round| round.requests_per_second).collect())
+}
+
+/// Name, ours, theirs, goal.
+const FIXED: [(&str, &str, &str, f64); 6] = [
+    ("filter_hit_vs_empty_wasm", "filter_hit", "empty_wasm", 0.85),
+    ("filter_hit_vs_rbac", "filter_hit", "rbac_1", 0.7),
+    ("filter_hit_vs_rbac_100", "filter_hit_100", "rbac_100", 1.0),
+    ("filter_hit_vs_rbac_1000", "filter_hit_1000", "rbac_1000", 5.0),
+    ("filter_hit_vs_noop_ext_authz", "filter_hit", "noop_ext_authz", 3.0),
+    ("check_hit_vs_noop_ext_authz", "check_hit", "noop_ext_authz", 0.95),
+];

@@ -1,0 +1,75 @@
+//! The report as text for a person at a terminal. It must not compute: what it shows is what the report holds.
+
+use std::fmt::{self, Write};
+
+use super::Report;
+
+/// Lays `report` out in columns.
+///
+/// # Errors
+/// Never in practice: writing to memory does not fail.
+pub fn render(report: &Report) -> Result<String, fmt::Error> {
+    let mut text = String::new();
+    head(&mut text, report)?;
+    scenarios(&mut text, report)?;
+    ratios(&mut text, report)?;
+    Ok(text)
+}
+
+fn head(text: &mut String, report: &Report) -> fmt::Result {
+    let (machine, settings) = (&report.machine, &report.settings);
+    writeln!(text, "{} cores, {}, {}, Envoy {}", machine.cores, machine.processor, machine.system, machine.envoy)?;
+    writeln!(
+        text,
+        "{} interleaved rounds of {} s saturation and {} s at {} requests/s, {} mTLS connections, Envoy concurrency 1\n",
+        settings.rounds, settings.phase_seconds, settings.phase_seconds, settings.rate, settings.connections
+    )
+}
+
+fn scenarios(text: &mut String, report: &Report) -> fmt::Result {
+    let titles = ["requests/s", "min", "max", "Envoy µs CPU", "p50 µs", "p99 µs"];
+    row(text, "scenario", &titles.map(str::to_owned))?;
+    for name in &report.order {
+        let Some(summary) = report.scenarios.get(name) else { continue };
+        let rate = summary.requests_per_second;
+        let cells = [rate.median, rate.min, rate.max].map(|value| format!("{value:.0}")).into_iter();
+        let cpu = format!("{:.1}", summary.envoy_cpu_us.median);
+        let latencies = [summary.p50_us, summary.p99_us].map(|value| format!("{value:.0}"));
+        row(text, name, &cells.chain([cpu]).chain(latencies).collect::<Vec<_>>())?;
+        if summary.unfinished > 0 {
+            let sent = "arrivals were never sent: this scenario can't do the constant rate";
+            writeln!(text, "  {} {sent}", summary.unfinished)?;
+        }
+    }
+    Ok(())
+}
+
+fn ratios(text: &mut String, report: &Report) -> fmt::Result {
+    if report.compared.is_empty() {
+        return Ok(());
+    }
+    writeln!(text)?;
+    row(text, "ratio of requests/s", &["median", "min", "max", "goal", ""].map(str::to_owned))?;
+    for ratio in &report.compared {
+        let spread = [ratio.spread.median, ratio.spread.min, ratio.spread.max].map(|value| format!("{value:.2}"));
+        let goal = ratio.goal.map_or_else(String::new, |goal| format!("≥ {goal}"));
+        let verdict = match ratio.goal {
+            Some(goal) if ratio.spread.median >= goal => "met",
+            Some(_) => "missed",
+            None => "",
+        };
+        row(text, &ratio.name, &spread.into_iter().chain([goal, verdict.to_owned()]).collect::<Vec<_>>())?;
+    }
+    Ok(())
+}
+
+fn row(text: &mut String, name: &str, cells: &[String]) -> fmt::Result {
+    let mut line = format!("{name:<NAME$}");
+    for cell in cells {
+        write!(line, "{cell:>CELL$}")?;
+    }
+    writeln!(text, "{}", line.trim_end())
+}
+
+const NAME: usize = 32;
+const CELL: usize = 13;

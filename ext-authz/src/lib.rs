@@ -1,1 +1,3 @@
-//! Placeholder.
+//! The Countersign sidecar as a library: edges around the pure core; each module is one room, wired together in `sidecar`.
+
+pub mod files;

@@ -1,4 +1,4 @@
-//! Percent-encoding of PEM as Envoy writes it (XFCC `Cert` and `Chain`, ext_authz `source.certificate`). It does not look into the PEM.
+//! Percent-encoding of PEM as Envoy writes it (XFCC `Cert` and `Chain`, `source.certificate` of `ext_authz`). It does not look into the PEM.
 
 use std::{borrow::Cow, fmt};
 

@@ -110,7 +110,7 @@ fn is_pem(text: &str) -> bool {
     text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=' | '-' | ' ' | '\n'))
 }
 
-/// Printable text with no bare quote and only the escapes of RFC 2253 §2.4, as BoringSSL writes them.
+/// Printable text with no bare quote and only the escapes of RFC 2253 §2.4, as Envoy's TLS library writes them.
 fn is_distinguished_name(text: &str) -> bool {
     let mut characters = text.chars();
     while let Some(character) = characters.next() {

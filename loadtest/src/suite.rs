@@ -1,0 +1,4 @@
+//! wip
+pub mod chain;
+pub mod peer;
+pub mod policies;

@@ -1,0 +1,77 @@
+//! The policies of every engine that is compared: as many, and only the last one matches. It must not favour an engine.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+/// Our policies, in Cedar: `count` of them, of which one is about the caller of the suite.
+pub fn cedar(count: usize) -> String {
+    callers(count).fold(String::new(), |mut text, caller| {
+        let scope =
+            format!(r#"principal == Workload::"{caller}", action == Action::"GET", resource == Service::"bench""#);
+        let _ = writeln!(text, r#"permit({scope}) when {{ context.http.path like "{PREFIX}*" }};"#);
+        text
+    })
+}
+
+/// Envoy's own RBAC filter with `count` policies on path and principal. Envoy tries them by name, so the one that
+/// matches comes last.
+pub fn rbac(count: usize) -> Value {
+    let policies = callers(count).enumerate().map(|(index, caller)| {
+        let policy = json!({
+            "permissions": [{ "url_path": { "path": { "prefix": PREFIX } } }],
+            "principals": [{ "authenticated": { "principal_name": { "exact": caller } } }],
+        });
+        (format!("policy-{index:06}"), policy)
+    });
+    json!({
+        "name": "envoy.filters.http.rbac",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC",
+            "rules": { "action": "ALLOW", "policies": policies.collect::<serde_json::Map<_, _>>() },
+        },
+    })
+}
+
+/// `count` callers, the last of which is the suite itself.
+fn callers(count: usize) -> impl Iterator<Item = String> {
+    let others = (1..count).map(|index| format!("spiffe://{TRUST_DOMAIN}/other-{index}"));
+    others.chain([format!("spiffe://{TRUST_DOMAIN}{CLIENT}")])
+}
+
+/// The trust domain of everybody in the suite.
+pub const TRUST_DOMAIN: &str = "bench.test";
+/// The path of the generator's SPIFFE ID.
+pub const CLIENT: &str = "/client";
+/// The start of every allowed path.
+pub const PREFIX: &str = "/x";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_as_many_policies_as_asked_and_the_last_is_about_the_client() {
+        for count in [1, 100, 1_000] {
+            let text = cedar(count);
+            assert_eq!(text.lines().count(), count);
+            assert_eq!(text.matches("spiffe://bench.test/client\"").count(), 1);
+            assert!(text.lines().last().unwrap().contains("spiffe://bench.test/client\""));
+
+            let rbac = rbac(count);
+            let policies = rbac["typed_config"]["rules"]["policies"].as_object().unwrap();
+            assert_eq!(policies.len(), count);
+            let last = policies.keys().max().unwrap();
+            assert!(policies[last].to_string().contains("spiffe://bench.test/client\""));
+        }
+    }
+
+    #[test]
+    fn the_policy_that_matches_reads_as_designed() {
+        let expected = concat!(
+            r#"permit(principal == Workload::"spiffe://bench.test/client", action == Action::"GET", "#,
+            r#"resource == Service::"bench") when { context.http.path like "/x*" };"#
+        );
+        assert_eq!(cedar(1).trim_end(), expected);
+    }
+}

@@ -12,7 +12,7 @@ fuzz_target!(|text: &str| {
     assert!(!id.trust_domain().is_empty() && id.trust_domain().len() <= 255);
     assert!(!text.contains(['%', '?', '#', '\\', ' ']) && !id.path().ends_with('/'));
     assert!(id.path().split('/').skip(1).all(|segment| !matches!(segment, "" | "." | "..")));
-    for prefix in id.prefixes() {
+    for prefix in id.prefixes().take(8) {
         assert!(text.starts_with(prefix));
         assert!(SpiffeId::parse(prefix).is_ok_and(|shorter| shorter.trust_domain() == id.trust_domain()));
     }

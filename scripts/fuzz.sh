@@ -24,7 +24,7 @@ build() {
   RUSTFLAGS=$(tr -s ' \n' '  ' <<<"$INSTRUMENT") cargo build --manifest-path fuzz/Cargo.toml --target "$HOST" --target-dir "$BUILD_DIR" "$@" >&2
 }
 
-# run TARGET: one line when nothing was found; the end of the log, and how to see it again, when something was.
+# run TARGET: one line when nothing was found; what happened, and how to see it again, when something was.
 run() {
   local binary="$BUILD_DIR/$HOST/debug/$1" found="$BUILD_DIR/corpus/$1" artifacts="$BUILD_DIR/artifacts/$1/" log="$BUILD_DIR/$1.log"
   local options=("-max_total_time=$SECONDS_EACH" -timeout=10 -rss_limit_mb=2048 -max_len=16384 "-artifact_prefix=$artifacts")
@@ -33,7 +33,7 @@ run() {
   if "$binary" "${options[@]}" "$found" "fuzz/corpus/$1" >"$log" 2>&1; then
     say "$1: $(grep -a '^Done' "$log"), $(grep -ao 'cov: [0-9]*' "$log" | tail -1), nothing found"
   else
-    tail -n 40 "$log" >&2
+    { grep -a -A 3 'panicked at' "$log" || tail -n 30 "$log"; } >&2
     say "$1: FAILED; see it again with: $binary $(find "$artifacts" -type f -newer "$binary" | tail -1)"
     return 1
   fi

@@ -10,8 +10,11 @@ fuzz_target!(|value: &[u8]| {
     let Ok(xfcc) = Xfcc::parse(value, LIMITS) else { return };
     assert_eq!(xfcc.to_string().as_bytes(), value, "canonical");
     assert!(value.len() <= LIMITS.max_bytes && (1..=LIMITS.max_elements).contains(&xfcc.elements().len()));
-    let ours: Vec<Vec<_>> =
-        xfcc.elements().iter().map(|element| element.pairs().iter().map(|pair| pair.key().as_str()).collect()).collect();
+    let ours: Vec<Vec<_>> = xfcc
+        .elements()
+        .iter()
+        .map(|element| element.pairs().iter().map(|pair| pair.key().as_str()).collect())
+        .collect();
     assert_eq!(ours, keys_seen_by_a_simple_reader(value));
     for element in xfcc.elements() {
         assert!(element.uris().chain(element.dns()).chain(element.by()).all(|name| !name.is_empty()));

@@ -1,1 +1,27 @@
-//! Placeholder.
+//! The harness: real parts (PKI, Envoy, clients, services, sidecar processes) that tests, demo and benchmarks boot;
+//! it must not know how the product decides anything.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    reason = "a harness that cannot go on stops the test and says why"
+)]
+
+pub mod authorizer;
+pub mod client;
+pub mod door;
+pub mod envoy;
+pub mod eventually;
+pub mod pki;
+pub mod process;
+pub mod sidecar;
+pub mod upstream;
+
+use std::path::PathBuf;
+
+/// The root of the repository: where `envoy/` and `target/` are.
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().expect("the package lies in the repository").to_path_buf()
+}

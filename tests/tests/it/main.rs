@@ -1,1 +1,3 @@
-//! One integration binary.
+//! The one integration binary; every module boots real parts through the harness.
+
+mod harness;

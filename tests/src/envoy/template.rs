@@ -1,0 +1,163 @@
+//! From a shipped configuration to one that boots here: fills the placeholders, applies a test's changes, and no others.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{Envoy, access_log, admin_socket};
+use crate::pki::{Authority, Svid, bundle_map_json};
+
+/// An Envoy about to be started.
+pub struct EnvoyBuilder {
+    template: PathBuf,
+    dir: TempDir,
+    values: BTreeMap<&'static str, String>,
+    changes: Vec<Box<dyn FnOnce(&mut Value)>>,
+    concurrency: u32,
+}
+
+impl EnvoyBuilder {
+    pub(super) fn new(template: &Path) -> Self {
+        // Short, because the path of a Unix socket may have 107 bytes only.
+        let dir = tempfile::Builder::new().prefix("envoy-").tempdir().unwrap();
+        let builder = Self {
+            template: template.to_path_buf(),
+            dir,
+            values: BTreeMap::new(),
+            changes: Vec::new(),
+            concurrency: 1,
+        };
+        let [admin, log] = [admin_socket, access_log].map(|file| text(&file(builder.dir.path())));
+        let trust = text(&trust_dir(builder.dir.path()));
+        builder
+            .set("NODE_ID", "envoy")
+            .set("ADMIN_SOCKET", admin)
+            .set("ACCESS_LOG", log)
+            .set("TRUST_DIR", trust)
+            .set("LISTENER_ADDRESS", "127.0.0.1")
+            .set("LISTENER_PORT", "0")
+            .set("UPSTREAM_SPIFFE_ID", "spiffe://nobody.test/nothing")
+    }
+
+    /// Fills a placeholder.
+    pub fn set(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.values.insert(name, value.into());
+        self
+    }
+
+    /// The name of this Envoy.
+    pub fn node(self, id: &str) -> Self {
+        self.set("NODE_ID", id)
+    }
+
+    /// Its own SVID.
+    pub fn identity(self, svid: &Svid) -> Self {
+        let files = svid.write(self.dir.path(), "svid");
+        self.set("SVID_CERT", text(&files.cert)).set("SVID_KEY", text(&files.key))
+    }
+
+    /// The trust domains whose clients and next hops it accepts.
+    pub fn trusting(self, authorities: &[&Authority]) -> Self {
+        write_bundles(self.dir.path(), &bundle_map_json(authorities));
+        self
+    }
+
+    /// The sidecar's Unix socket.
+    pub fn sidecar(self, socket: &Path) -> Self {
+        self.set("COUNTERSIGN_SOCKET", text(socket))
+    }
+
+    /// The filter module (`filter.yaml` only).
+    pub fn wasm(self, module: &Path) -> Self {
+        self.set("WASM", text(module))
+    }
+
+    /// Sends requests on to a plaintext service on this host.
+    pub fn local_service(self, address: SocketAddr) -> Self {
+        self.upstream("local-service", address)
+    }
+
+    /// Sends requests on by mTLS to the workload `id`.
+    pub fn next_hop(self, address: SocketAddr, id: &str) -> Self {
+        self.upstream("next-hop", address).set("UPSTREAM_SPIFFE_ID", id)
+    }
+
+    /// The number of worker threads (1).
+    pub fn concurrency(mut self, workers: u32) -> Self {
+        self.concurrency = workers;
+        self
+    }
+
+    /// Accepts any client certificate, and none, so that it is the sidecar's verification that refuses. Never shipped.
+    pub fn without_client_validation(self) -> Self {
+        self.change(|config| {
+            let tls = config.pointer_mut(DOWNSTREAM_TLS).expect("the listener has TLS");
+            tls["require_client_certificate"] = json!(false);
+            tls["common_tls_context"]["validation_context"] = json!({ "trust_chain_verification": "ACCEPT_UNTRUSTED" });
+        })
+    }
+
+    /// Any other change to the parsed configuration.
+    pub fn change(mut self, change: impl FnOnce(&mut Value) + 'static) -> Self {
+        self.changes.push(Box::new(change));
+        self
+    }
+
+    /// Boots it and waits until it is live.
+    ///
+    /// # Panics
+    /// If a placeholder has no value, or Envoy refuses the configuration (its log is shown).
+    pub async fn start(self) -> Envoy {
+        let config = self.dir.path().join("envoy.json");
+        let mut parsed: Value = parse(&self.template, &self.values);
+        self.changes.into_iter().for_each(|change| change(&mut parsed));
+        fs::write(&config, parsed.to_string()).unwrap();
+        Envoy::boot(self.dir, &config, self.concurrency).await
+    }
+
+    fn upstream(self, cluster: &str, address: SocketAddr) -> Self {
+        self.set("UPSTREAM_CLUSTER", cluster)
+            .set("UPSTREAM_HOST", address.ip().to_string())
+            .set("UPSTREAM_PORT", address.port().to_string())
+    }
+}
+
+/// Puts a bundle map in its place by rename, the only way that Envoy notices.
+pub(super) fn write_bundles(dir: &Path, bundles: &str) {
+    let dir = trust_dir(dir);
+    fs::create_dir_all(&dir).unwrap();
+    let next = dir.join("bundles.json.next");
+    fs::write(&next, bundles).unwrap();
+    fs::rename(next, dir.join("bundles.json")).unwrap();
+}
+
+fn trust_dir(dir: &Path) -> PathBuf {
+    dir.join("trust")
+}
+
+fn parse(template: &Path, values: &BTreeMap<&str, String>) -> Value {
+    let yaml = fs::read_to_string(template).unwrap_or_else(|error| panic!("{}: {error}", template.display()));
+    serde_saphyr::from_str(&filled(&yaml, values)).unwrap_or_else(|error| panic!("{}: {error}", template.display()))
+}
+
+/// Replaces each `${NAME}` outside of comments, as `envsubst` would.
+fn filled(yaml: &str, values: &BTreeMap<&str, String>) -> String {
+    let mut text: String = yaml.lines().filter(|line| !line.trim_start().starts_with('#')).flat_map(|line| [line, "\n"]).collect();
+    for (name, value) in values {
+        text = text.replace(&format!("${{{name}}}"), value);
+    }
+    if let Some((_, rest)) = text.split_once("${") {
+        panic!("placeholder ${{{}}} has no value; set it on the builder", rest.split('}').next().unwrap_or(rest));
+    }
+    text
+}
+
+fn text(path: &Path) -> String {
+    path.to_str().expect("paths in tests are UTF-8").to_owned()
+}
+
+const DOWNSTREAM_TLS: &str = "/static_resources/listeners/0/filter_chains/0/transport_socket/typed_config";

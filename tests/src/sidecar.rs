@@ -1,0 +1,137 @@
+//! Runs the real `countersign` binary, as an operator would: config file, signals, logs; it knows nothing of the schema.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Output};
+
+use http::StatusCode;
+
+use crate::door::Door;
+use crate::eventually::eventually;
+use crate::process::Process;
+
+/// A running sidecar.
+pub struct Sidecar {
+    process: Process,
+    dir: PathBuf,
+    admin: Door,
+}
+
+impl Sidecar {
+    /// Writes `config` to `dir/config.yaml`, runs `countersign serve` on it and waits until `/readyz` says so.
+    pub async fn start(dir: &Path, config: &str, admin: Door) -> Self {
+        let mut sidecar = Self::spawn(dir, config, admin);
+        sidecar.until_ready().await;
+        sidecar
+    }
+
+    /// As [`Sidecar::start`], without waiting: for a sidecar that is meant not to become ready.
+    pub fn spawn(dir: &Path, config: &str, admin: Door) -> Self {
+        fs::write(dir.join(CONFIG), config).unwrap();
+        Self { process: serve(dir), dir: dir.to_path_buf(), admin }
+    }
+
+    /// Waits for `/readyz` to answer 200.
+    pub async fn until_ready(&mut self) {
+        let Self { process, admin, .. } = self;
+        eventually("ready sidecar", async || {
+            process.must_run();
+            is_ready(admin).await.then_some(())
+        })
+        .await;
+    }
+
+    /// Whether `/readyz` answers 200 now.
+    pub async fn is_ready(&self) -> bool {
+        is_ready(&self.admin).await
+    }
+
+    /// Its admin API.
+    pub fn admin(&self) -> &Door {
+        &self.admin
+    }
+
+    /// The whole text of `/metrics`.
+    pub async fn metrics(&self) -> String {
+        let (_, body) = self.admin.get("/metrics").await.expect("the sidecar answers /metrics");
+        String::from_utf8_lossy(&body).into_owned()
+    }
+
+    /// The sum of all samples of a metric whose labels contain every one of `labels` (`name="value"`).
+    pub async fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        sum(&self.metrics().await, name, labels)
+    }
+
+    /// What it has logged, across restarts.
+    pub fn logs(&self) -> String {
+        self.process.logs()
+    }
+
+    /// The process, for signals.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// SIGTERM, then waits for the end.
+    pub async fn terminate(&mut self) -> ExitStatus {
+        self.process.signal("TERM");
+        self.process.wait().await
+    }
+
+    /// SIGKILL: no drain, no goodbye.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Runs it again on the same config and state, and waits until it is ready.
+    pub async fn restart(&mut self) {
+        self.process.kill();
+        self.process = serve(&self.dir);
+        self.until_ready().await;
+    }
+}
+
+/// Runs `countersign` with `arguments` to its end.
+pub fn countersign(arguments: &[&str]) -> Output {
+    Command::new(binary()).args(arguments).output().expect("countersign runs")
+}
+
+/// `$COUNTERSIGN_BIN`, else the newer of `target/debug/countersign` and `target/release/countersign`.
+///
+/// # Panics
+/// If there is none, saying how to get one.
+pub fn binary() -> PathBuf {
+    if let Some(path) = env::var_os("COUNTERSIGN_BIN") {
+        return path.into();
+    }
+    let built = ["debug", "release"].map(|profile| crate::root().join("target").join(profile).join("countersign"));
+    let age = |path: &PathBuf| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    built
+        .into_iter()
+        .filter(|path| path.is_file())
+        .max_by_key(age)
+        .expect("no countersign binary: run `cargo build -p countersign` or set COUNTERSIGN_BIN")
+}
+
+fn serve(dir: &Path) -> Process {
+    let mut command = Command::new(binary());
+    command.args(["serve", "--config"]).arg(dir.join(CONFIG)).current_dir(dir);
+    Process::spawn("countersign", &mut command, &dir.join("countersign.log"))
+}
+
+async fn is_ready(admin: &Door) -> bool {
+    matches!(admin.get("/readyz").await, Ok((StatusCode::OK, _)))
+}
+
+/// Prometheus text format: `name{labels} value`.
+fn sum(metrics: &str, name: &str, labels: &[&str]) -> f64 {
+    metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix(name))
+        .filter(|rest| rest.starts_with(['{', ' ']) && labels.iter().all(|label| rest.contains(label)))
+        .filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok())
+        .sum()
+}
+
+const CONFIG: &str = "config.yaml";

@@ -60,6 +60,7 @@ build_debian() {
 
 one_at_a_time wasm
 [ -f "$CRATE/Cargo.toml" ] || die "$CRATE/Cargo.toml not found: the first argument is the directory of a crate"
+have cc || apt_install gcc libc6-dev || die "a C compiler is needed: Rust links with it"
 route=$(choose)
 module=$("build_$route") || die "building $CRATE for $TARGET failed (toolchain: $route)"
 mkdir -p "$(dirname "$OUT")"

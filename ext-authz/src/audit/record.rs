@@ -1,0 +1,258 @@
+//! What one line of the audit trail says; tokens, query strings and header values never enter it.
+
+use std::{io, net::IpAddr, sync::Arc};
+
+use authz_core::{
+    decision::{Decision, Verdict},
+    facts::Caller,
+    plan::PolicyDigest,
+    signal::{Action, Seq, Signal},
+    time::Timestamp,
+};
+use serde::{Serialize, Serializer};
+use serde_json::json;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use crate::{check::Source, metrics::Mode};
+
+/// One line.
+pub enum Record {
+    /// Something besides a signal changed what is decided, or was refused.
+    Change(Change),
+    /// One request decided by the sidecar.
+    Decision(DecisionRecord),
+    /// Requests answered by a filter from memory.
+    Hits(HitsRecord),
+    /// Denials a filter made without its sidecar.
+    Local(LocalRecord),
+    /// A signal was accepted.
+    Signal(SignalRecord),
+}
+
+/// A new policy set or bundle set.
+pub struct Change {
+    /// When.
+    pub at: Timestamp,
+    /// `policy` or `bundle`.
+    pub what: &'static str,
+    /// `accepted` or `refused`.
+    pub result: &'static str,
+    /// Digest, or what is wrong.
+    pub detail: String,
+}
+
+/// One request decided by the sidecar.
+pub struct DecisionRecord {
+    /// When.
+    pub at: Timestamp,
+    /// By which door it came.
+    pub mode: Mode,
+    /// What was decided.
+    pub decision: Arc<Decision>,
+    /// Which part gave the answer.
+    pub source: Source,
+    /// The verified caller.
+    pub caller: Option<Arc<Caller>>,
+    /// The revoked scope, where that is the reason.
+    pub revoked: Option<String>,
+    /// Position in the log.
+    pub seq: Seq,
+    /// Policy set.
+    pub policy: Option<PolicyDigest>,
+    /// Service asked for.
+    pub service: Arc<str>,
+    /// Method, path without query and host, as received.
+    pub request: RequestLine,
+    /// Address of the other end.
+    pub source_ip: Option<IpAddr>,
+    /// What exactly is wrong with the identity, for operators.
+    pub detail: Option<String>,
+}
+
+/// What of a request is kept.
+#[derive(Default)]
+pub struct RequestLine {
+    /// `:method`.
+    pub method: String,
+    /// `:path` without query.
+    pub path: String,
+    /// `:authority`.
+    pub host: String,
+    /// `x-request-id`; the client's word, for correlation only.
+    pub request_id: String,
+}
+
+impl RequestLine {
+    /// Cuts the query off `target` and every part at a bound, so that no client fills the trail.
+    pub fn new(method: &str, target: &str, host: &str, request_id: &[u8]) -> Self {
+        let path = target.split_once('?').map_or(target, |(path, _)| path);
+        Self {
+            method: cut(method, 32),
+            path: cut(path, 1024),
+            host: cut(host, 256),
+            request_id: cut(&String::from_utf8_lossy(request_id), 128),
+        }
+    }
+}
+
+/// The first `longest` bytes, less what would split a character.
+fn cut(text: &str, longest: usize) -> String {
+    let end = (0..=longest.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+    text.get(..end.unwrap_or(0)).unwrap_or_default().to_owned()
+}
+
+/// Requests a filter answered from memory since its last report.
+pub struct HitsRecord {
+    /// When the last of them was answered, by the filter's clock.
+    pub at: Timestamp,
+    /// The evaluation they share, hex.
+    pub decision_id: String,
+    /// How many.
+    pub count: u64,
+    /// What was decided.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: String,
+    /// SPIFFE ID of the caller.
+    pub caller: String,
+    /// Which filter VM.
+    pub filter: String,
+}
+
+/// Denials a filter made on its own.
+pub struct LocalRecord {
+    /// When it was reported.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: String,
+    /// How many.
+    pub count: u64,
+    /// Which filter VM.
+    pub filter: String,
+}
+
+/// An accepted signal.
+pub struct SignalRecord {
+    /// Position in the log.
+    pub seq: Seq,
+    /// The signal.
+    pub signal: Signal,
+}
+
+impl Record {
+    /// Appends the record as one JSON line.
+    pub fn write_line(&self, line: &mut Vec<u8>) -> io::Result<()> {
+        let value = match self {
+            Self::Change(it) => json!({
+                "kind": it.what, "time": rfc3339(it.at), "result": it.result, "detail": it.detail,
+            }),
+            Self::Decision(it) => return it.write_line(line),
+            Self::Hits(it) => json!({
+                "kind": "filter_hits", "time": rfc3339(it.at), "decision_id": it.decision_id, "count": it.count,
+                "verdict": it.verdict.as_str(), "reason": it.reason, "caller": it.caller, "filter": it.filter,
+            }),
+            Self::Local(it) => json!({
+                "kind": "filter_local", "time": rfc3339(it.at), "verdict": "deny", "reason": it.reason,
+                "count": it.count, "filter": it.filter,
+            }),
+            Self::Signal(it) => it.as_json(),
+        };
+        write_value(&value, line)
+    }
+}
+
+fn write_value(value: &impl Serialize, line: &mut Vec<u8>) -> io::Result<()> {
+    serde_json::to_writer(&mut *line, value)?;
+    line.push(b'\n');
+    Ok(())
+}
+
+/// The fields of a decision in the order in which people read them.
+#[derive(Serialize)]
+struct DecisionLine<'a> {
+    kind: &'static str,
+    time: String,
+    decision_id: String,
+    verdict: &'static str,
+    reason: &'static str,
+    class: &'static str,
+    mode: &'static str,
+    source: &'static str,
+    caller: Option<&'a str>,
+    certificate: Option<String>,
+    serial: Option<String>,
+    not_after: Option<String>,
+    service: &'a str,
+    method: &'a str,
+    path: &'a str,
+    host: &'a str,
+    source_ip: Option<IpAddr>,
+    #[serde(serialize_with = "names")]
+    policies: &'a [Arc<str>],
+    policy_digest: Option<String>,
+    seq: u64,
+    revoked: Option<&'a str>,
+    detail: Option<&'a str>,
+    request_id: &'a str,
+}
+
+impl DecisionRecord {
+    fn write_line(&self, line: &mut Vec<u8>) -> io::Result<()> {
+        let credential = self.caller.as_ref().map(|caller| caller.credential());
+        let out = DecisionLine {
+            kind: "decision",
+            time: rfc3339(self.at),
+            decision_id: self.decision.id.to_string(),
+            verdict: self.decision.verdict.as_str(),
+            reason: self.decision.reason.as_str(),
+            class: self.decision.reason.class().as_str(),
+            mode: self.mode.as_str(),
+            source: self.source.as_str(),
+            caller: credential.map(|it| it.id().as_str()),
+            certificate: credential.map(|it| it.digest().to_string()),
+            serial: credential.map(|it| it.issued_by().to_string()),
+            not_after: credential.map(|it| rfc3339(it.not_after())),
+            service: &self.service,
+            method: &self.request.method,
+            path: &self.request.path,
+            host: &self.request.host,
+            source_ip: self.source_ip,
+            policies: &self.decision.policies,
+            policy_digest: self.policy.map(|digest| digest.to_string()),
+            seq: self.seq.0,
+            revoked: self.revoked.as_deref(),
+            detail: self.detail.as_deref(),
+            request_id: &self.request.request_id,
+        };
+        write_value(&out, line)
+    }
+}
+
+impl SignalRecord {
+    fn as_json(&self) -> serde_json::Value {
+        let Signal { id, scope, action, who, why, at } = &self.signal;
+        let bound = |moment: Timestamp| (moment != Timestamp::NEVER).then(|| rfc3339(moment));
+        let (issued_before, expires_at) = match action {
+            Action::Restore => (None, None),
+            Action::Revoke(mark) => (bound(mark.issued_before), bound(mark.expires_at)),
+        };
+        json!({
+            "kind": "signal", "time": rfc3339(*at), "seq": self.seq.0, "id": &**id, "action": action.as_str(),
+            "scope": scope.to_string(), "who": &**who, "why": &**why,
+            "issued_before": issued_before, "expires_at": expires_at,
+        })
+    }
+}
+
+fn names<S: Serializer>(policies: &&[Arc<str>], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(policies.iter().map(|name| &**name))
+}
+
+/// RFC 3339 in UTC with milliseconds; the bare number where it does not fit a calendar.
+fn rfc3339(moment: Timestamp) -> String {
+    let nanos = i128::from(moment.as_millis()).saturating_mul(1_000_000);
+    OffsetDateTime::from_unix_timestamp_nanos(nanos)
+        .ok()
+        .and_then(|date| date.format(&Rfc3339).ok())
+        .unwrap_or_else(|| moment.as_millis().to_string())
+}

@@ -1,0 +1,122 @@
+//! The request path, free of any transport: identity, gate, cache, policy, in this order; it has no error to return.
+
+use std::sync::Arc;
+
+use authz_core::{
+    decision::{Decision, DecisionId},
+    facts::{Caller, Facts},
+    plan::PolicyDigest,
+    reason::Reason,
+    scope::Scope,
+    signal::Seq,
+    time::Timestamp,
+};
+use uuid::Uuid;
+
+use crate::{
+    cache::{Answer, DecisionCache},
+    identity::{PresentedCertificate, Refusal, Verifier},
+    state::{Live, State},
+};
+
+/// Decides requests.
+pub struct Checker {
+    state: Arc<State>,
+    verifier: Arc<Verifier>,
+    cache: DecisionCache,
+}
+
+/// One decided request.
+#[derive(Clone)]
+pub struct Outcome {
+    /// What was decided.
+    pub decision: Arc<Decision>,
+    /// Where the decision came from.
+    pub source: Source,
+    /// The position in the log under which it was decided.
+    pub seq: Seq,
+    /// The policy set under which it was decided, if one was in force.
+    pub policy: Option<PolicyDigest>,
+    /// The revoked scope, where that is the reason.
+    pub revoked: Option<Scope>,
+}
+
+/// Which part of the request path gave the answer.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Source {
+    /// Another request's evaluation.
+    Cache,
+    /// The gate, or what stands before it.
+    Gate,
+    /// Policies, evaluated for this request.
+    Policy,
+}
+
+impl Source {
+    /// Every source.
+    pub const ALL: &[Self] = &[Self::Cache, Self::Gate, Self::Policy];
+
+    /// The name in metrics and audit.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cache => "cache",
+            Self::Gate => "gate",
+            Self::Policy => "policy",
+        }
+    }
+}
+
+impl Checker {
+    /// A checker over these parts.
+    pub fn new(state: Arc<State>, verifier: Arc<Verifier>, cache: DecisionCache) -> Self {
+        Self { state, verifier, cache }
+    }
+
+    /// Who the connection proves to be on the other end, or why it proves nothing.
+    pub fn identify(&self, certificate: &PresentedCertificate<'_>, now: Timestamp) -> Result<Arc<Caller>, Refusal> {
+        self.verifier.verify_or_explain(certificate, now)
+    }
+
+    /// Decides one request.
+    pub fn decide(&self, facts: &Facts<'_>, now: Timestamp) -> Outcome {
+        let snapshot = self.state.load();
+        match snapshot.live() {
+            Some(live) => self.judge(live, facts, now),
+            None => refused(Reason::NotReady, None),
+        }
+    }
+
+    fn judge(&self, live: Live<'_>, facts: &Facts<'_>, now: Timestamp) -> Outcome {
+        match live.gate().admit(facts, now) {
+            Ok(admitted) => {
+                let Answer { decision, cached } =
+                    self.cache.get_with(&admitted, now, || live.policy().evaluate(&admitted, fresh_id(), now));
+                let source = if cached { Source::Cache } else { Source::Policy };
+                Outcome { decision, source, seq: live.seq(), policy: Some(live.digest()), revoked: None }
+            }
+            Err(denial) => Outcome { revoked: denial.scope, ..refused(denial.reason, Some(live)) },
+        }
+    }
+
+    /// How many decisions are cached, about.
+    pub fn cached(&self) -> u64 {
+        self.cache.len()
+    }
+}
+
+/// A denial that nobody may reuse.
+fn refused(reason: Reason, live: Option<Live<'_>>) -> Outcome {
+    Outcome {
+        decision: Arc::new(Decision::refuse(fresh_id(), reason)),
+        source: Source::Gate,
+       
+        seq: live.map_or(Seq::default(), |live| live.seq()),
+        policy: live.map(|live| live.digest()),
+        revoked: None,
+    }
+}
+
+/// Ordered by time, so that audit can be searched by it.
+fn fresh_id() -> DecisionId {
+    DecisionId(Uuid::now_v7().as_u128())
+}

@@ -1,0 +1,120 @@
+//! `countersign.link.v1.Link`: answers filters' misses and opens their watches; it decides nothing itself.
+
+use std::{net::SocketAddr, pin::Pin, sync::Arc};
+
+use authz_core::{
+    decision::Verdict,
+    facts::{Caller, Http},
+    reason::Class,
+};
+use futures_util::Stream;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::{
+    audit::RequestLine,
+    check::{Outcome, Source},
+    clock,
+    grpc::{
+        desk::{Answered, Asked, Desk},
+        watch::{Watch, Watching},
+    },
+    identity::PresentedCertificate,
+    metrics::Mode,
+    wire::link::{self, DecideRequest, DecideResponse, Report, Update, link_server::Link},
+};
+
+/// The service over its desk.
+pub struct LinkService {
+    desk: Arc<Desk>,
+    watching: Arc<Watching>,
+    stopped: watch::Receiver<bool>,
+}
+
+/// Updates a filter may lag behind before its watch waits for it.
+const BACKLOG: usize = 256;
+
+impl LinkService {
+    /// Answers filters at this desk; their watches end once `stopped` holds true.
+    pub fn new(desk: Arc<Desk>, watching: Arc<Watching>, stopped: watch::Receiver<bool>) -> Self {
+        Self { desk, watching, stopped }
+    }
+
+    fn decide_now(&self, request: &DecideRequest) -> DecideResponse {
+        let headers: Vec<(&str, &[u8])> = request.headers.iter().map(|it| (it.name.as_str(), it.value.as_slice())).collect();
+        let xfcc = headers.iter().filter(|(name, _)| *name == "x-forwarded-client-cert").map(|(_, value)| *value).collect();
+        let certificate = std::str::from_utf8(&request.peer_certificate).ok().filter(|pem| !pem.is_empty());
+        let asked = Asked {
+            mode: Mode::Link,
+            certificate: PresentedCertificate { source_certificate: certificate, xfcc },
+            http: Http::from_headers(&headers, &request.protocol),
+            source_ip: request.source_address.parse().ok().map(|address: SocketAddr| address.ip()),
+            sni: Some(request.sni.as_str()).filter(|name| !name.is_empty()),
+            line: request_line(&headers),
+        };
+        wire_response(&self.desk.answer(asked, clock::now()))
+    }
+}
+
+#[tonic::async_trait]
+impl Link for LinkService {
+    async fn decide(&self, request: Request<DecideRequest>) -> Result<Response<DecideResponse>, Status> {
+        Ok(Response::new(self.decide_now(request.get_ref())))
+    }
+
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<Update, Status>> + Send>>;
+
+    async fn watch(&self, request: Request<Streaming<Report>>) -> Result<Response<Self::WatchStream>, Status> {
+        let (updates, receiver) = mpsc::channel(BACKLOG);
+        let filter = Watch::new(Arc::clone(&self.watching), updates);
+        let mut stopped = self.stopped.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = filter.run(request.into_inner()) => {}
+                _ = stopped.wait_for(|stop| *stop) => {}
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+}
+
+fn request_line(headers: &[(&str, &[u8])]) -> RequestLine {
+    let value = |wanted: &str| headers.iter().find(|(name, _)| *name == wanted).map_or(&[][..], |(_, value)| *value);
+    let text = |wanted: &str| String::from_utf8_lossy(value(wanted));
+    RequestLine::new(&text(":method"), &text(":path"), &text(":authority"), value("x-request-id"))
+}
+
+fn wire_response(answered: &Answered) -> DecideResponse {
+    let Outcome { decision, source, seq, policy, .. } = &answered.outcome;
+    let verdict = match decision.verdict {
+        Verdict::Allow => link::Verdict::Allow,
+        Verdict::Challenge => link::Verdict::Challenge,
+        Verdict::Deny => link::Verdict::Deny,
+    };
+    DecideResponse {
+        decision: Some(link::Decision {
+            id: decision.id.0.to_be_bytes().to_vec(),
+            verdict: verdict.into(),
+            reason: decision.reason.as_str().to_owned(),
+            policies: decision.policies.iter().map(|name| name.to_string()).collect(),
+            holds_until_ms: decision.holds_until.as_millis(),
+        }),
+        caller: answered.caller.as_deref().map(wire_caller),
+        seq: seq.0,
+        plan: policy.map_or_else(Vec::new, |digest| digest.0.to_vec()),
+        cacheable: *source != Source::Gate && decision.reason.class() != Class::Error,
+    }
+}
+
+fn wire_caller(caller: &Caller) -> link::Caller {
+    let credential = caller.credential();
+    link::Caller {
+        spiffe_id: credential.id().as_str().to_owned(),
+        digest: credential.digest().as_bytes().to_vec(),
+        issuer: credential.issued_by().issuer().to_owned(),
+        serial: credential.issued_by().serial().to_owned(),
+        not_before_ms: credential.not_before().as_millis(),
+        not_after_ms: credential.not_after().as_millis(),
+    }
+}

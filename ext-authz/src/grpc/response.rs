@@ -1,0 +1,180 @@
+//! The one place where a `CheckResponse` is made: status always set, identity header overwritten, clients told little.
+
+use std::collections::HashMap;
+
+use authz_core::{
+    decision::Verdict,
+    facts::Caller,
+    reason::{Class, Reason},
+};
+use envoy_types::pb::{
+    envoy::{
+        config::core::v3::{HeaderValue, HeaderValueOption, header_value_option::HeaderAppendAction},
+        r#type::v3::HttpStatus,
+        service::auth::v3::{
+            CheckResponse, DeniedHttpResponse, OkHttpResponse, check_response::HttpResponse,
+        },
+    },
+    google::{
+        protobuf::{BoolValue, ListValue, Struct, Value, value::Kind},
+        rpc::Status,
+    },
+};
+use tonic::Code;
+
+use crate::check::Outcome;
+
+/// Tells the service who calls. Set on every allowed request, over whatever the client sent.
+pub const CALLER_HEADER: &str = "x-countersign-caller";
+/// Tells the client which decision to ask its operator about.
+pub const DECISION_HEADER: &str = "x-countersign-decision-id";
+
+/// The answer to one check.
+pub fn check_response(outcome: &Outcome, caller: Option<&Caller>) -> CheckResponse {
+    let decision = &outcome.decision;
+    let http = match (decision.verdict, decision.reason.class()) {
+        (Verdict::Allow, _) => HttpResponse::OkResponse(admission(caller)),
+        (_, Class::Error) => HttpResponse::ErrorResponse(denial(outcome)),
+        (_, _) => HttpResponse::DeniedResponse(denial(outcome)),
+    };
+    CheckResponse {
+        status: Some(status(decision.reason)),
+        dynamic_metadata: Some(metadata(outcome, caller)),
+        http_response: Some(http),
+    }
+}
+
+/// An absent status would read as OK to Envoy (STANDARDS of ext_authz: code 0 allows).
+fn status(reason: Reason) -> Status {
+    let code = match reason.class() {
+        Class::Allow => Code::Ok,
+        Class::Error => Code::Unavailable,
+        Class::Identity => Code::Unauthenticated,
+        Class::Policy | Class::Request | Class::Revocation => Code::PermissionDenied,
+    };
+    Status { code: code as i32, message: reason.as_str().to_owned(), details: Vec::new() }
+}
+
+fn admission(caller: Option<&Caller>) -> OkHttpResponse {
+    let id = caller.map_or("", |caller| caller.credential().id().as_str());
+    OkHttpResponse {
+        headers: vec![header(CALLER_HEADER, id)],
+        headers_to_remove: vec![DECISION_HEADER.to_owned()],
+        ..OkHttpResponse::default()
+    }
+}
+
+fn denial(outcome: &Outcome) -> DeniedHttpResponse {
+    let id = outcome.decision.id.to_string();
+    DeniedHttpResponse {
+        status: Some(HttpStatus { code: i32::from(outcome.decision.reason.http_status()) }),
+        body: denial_body(&id),
+        headers: vec![header(DECISION_HEADER, &id), header("content-type", "application/json")],
+    }
+}
+
+/// What a denied client reads: that it was denied and what to quote, never why.
+fn denial_body(decision_id: &str) -> String {
+    format!("{{\"error\":\"denied\",\"decision_id\":\"{decision_id}\"}}\n")
+}
+
+/// Both ways of saying "overwrite": older Envoys read only `append`, newer ones would append a copy without it.
+fn header(key: &str, value: &str) -> HeaderValueOption {
+    #[expect(deprecated, reason = "older Envoys read nothing else")]
+    HeaderValueOption {
+        header: Some(HeaderValue { key: key.to_owned(), value: value.to_owned(), ..HeaderValue::default() }),
+        append: Some(BoolValue { value: false }),
+        append_action: HeaderAppendAction::OverwriteIfExistsOrAdd as i32,
+        keep_empty_value: false,
+    }
+}
+
+/// For access logs and later filters, under `envoy.filters.http.ext_authz`.
+fn metadata(outcome: &Outcome, caller: Option<&Caller>) -> Struct {
+    let decision = &outcome.decision;
+    let policies = decision.policies.iter().map(|name| text(name)).collect();
+    let mut fields = HashMap::from([
+        ("decision_id".to_owned(), text(&decision.id.to_string())),
+        ("verdict".to_owned(), text(decision.verdict.as_str())),
+        ("reason".to_owned(), text(decision.reason.as_str())),
+        ("source".to_owned(), text(outcome.source.as_str())),
+        ("policies".to_owned(), value(Kind::ListValue(ListValue { values: policies }))),
+        // The embedded log is this process's own: what it holds is in force.
+        ("view_age_ms".to_owned(), value(Kind::NumberValue(0.0))),
+    ]);
+    if let Some(caller) = caller {
+        fields.insert("caller".to_owned(), text(caller.credential().id().as_str()));
+    }
+    Struct { fields }
+}
+
+fn text(content: &str) -> Value {
+    value(Kind::StringValue(content.to_owned()))
+}
+
+fn value(kind: Kind) -> Value {
+    Value { kind: Some(kind) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use authz_core::{
+        decision::{Decision, DecisionId},
+        signal::Seq,
+    };
+
+    use super::*;
+    use crate::check::Source;
+
+    fn answer(reason: Reason) -> CheckResponse {
+        let decision = match reason.class() {
+            Class::Allow => Decision::allow(DecisionId(7), Arc::from([]), authz_core::time::Timestamp::NEVER),
+            _ => Decision::refuse(DecisionId(7), reason),
+        };
+        let outcome =
+            Outcome { decision: Arc::new(decision), source: Source::Gate, seq: Seq(0), policy: None, revoked: None };
+        check_response(&outcome, None)
+    }
+
+    #[test]
+    fn every_reason_but_permit_denies_in_status_and_in_http() {
+        for reason in Reason::ALL {
+            let response = answer(*reason);
+            let allowed = response.status.clone().unwrap().code == 0;
+            assert_eq!(allowed, *reason == Reason::Permit, "{reason}");
+            assert_eq!(matches!(response.http_response, Some(HttpResponse::OkResponse(_))), allowed, "{reason}");
+        }
+    }
+
+    #[test]
+    fn every_header_says_overwrite_in_both_dialects() {
+        for reason in [Reason::Permit, Reason::Revoked, Reason::NotReady] {
+            let headers = match answer(reason).http_response.unwrap() {
+                HttpResponse::OkResponse(ok) => ok.headers,
+                HttpResponse::DeniedResponse(denied) | HttpResponse::ErrorResponse(denied) => denied.headers,
+            };
+            assert!(!headers.is_empty());
+            for option in headers {
+                #[expect(deprecated, reason = "older Envoys read nothing else")]
+                let append = option.append.unwrap().value;
+                assert!(!append);
+                assert_eq!(option.append_action, HeaderAppendAction::OverwriteIfExistsOrAdd as i32);
+            }
+        }
+    }
+
+    #[test]
+    fn the_client_never_reads_the_reason() {
+        for reason in Reason::ALL.iter().filter(|reason| **reason != Reason::Permit) {
+            let (HttpResponse::DeniedResponse(denied) | HttpResponse::ErrorResponse(denied)) =
+                answer(*reason).http_response.unwrap()
+            else {
+                panic!("{reason} allowed")
+            };
+            let headers = format!("{:?}", denied.headers);
+            assert!(!denied.body.contains(reason.as_str()) && !headers.contains(reason.as_str()), "{reason}");
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! One filter's watch: plan, invalidations and leases down, acknowledgements and counts up; it decides nothing.
+
+use std::{sync::Arc, time::Duration};
+
+use authz_core::{
+    decision::Verdict,
+    plan::{Plan, PolicyDigest},
+    reason::Reason,
+    revocation::Mark,
+    scope::Scope,
+    signal::{Action, Seq, Signal},
+    time::Timestamp,
+};
+use tokio::sync::mpsc;
+use tonic::{Status, Streaming};
+use tracing::{info, warn};
+
+use crate::{
+    audit::{Audit, HitsRecord, LocalRecord, Record},
+    clock,
+    filters::{FilterHandle, Filters},
+    metrics::Metrics,
+    signals::{Entry, SignalPlane, Tail, TailEnd},
+    state::State,
+    wire::link::{self, Hello, Invalidation, Lease, Report, Update},
+};
+
+/// What all watches share.
+pub struct Watching {
+    /// Plan and revocations.
+    pub state: Arc<State>,
+    /// The order of signals.
+    pub plane: Arc<SignalPlane>,
+    /// Who is connected, and what is in force there.
+    pub filters: Filters,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// Records what filters answered from memory.
+    pub audit: Audit,
+    /// How long a filter may answer from memory without hearing from us.
+    pub lease: Duration,
+}
+
+/// The watch of one filter VM.
+pub struct Watch {
+    shared: Arc<Watching>,
+    updates: mpsc::Sender<Result<Update, Status>>,
+    plan: Option<PolicyDigest>,
+    received_report: u64,
+    name: String,
+}
+
+/// Why a watch ended.
+enum End {
+    /// The filter closed the stream, or its Envoy is gone.
+    Gone,
+    /// It does not speak the protocol.
+    Refused(Status),
+}
+
+/// Revocations in one message of a resync.
+const CHUNK: usize = 1000;
+/// Longest instance or node name kept.
+const NAME_LIMIT: usize = 128;
+
+impl Watch {
+    /// A watch that answers into `updates`.
+    pub fn new(shared: Arc<Watching>, updates: mpsc::Sender<Result<Update, Status>>) -> Self {
+        Self { shared, updates, plan: None, received_report: 0, name: String::new() }
+    }
+
+    /// Serves the filter until its stream ends.
+    pub async fn run(mut self, mut reports: Streaming<Report>) {
+        if let Err(End::Refused(status)) = self.serve(&mut reports).await {
+            warn!(filter = self.name, %status, "watch refused");
+            // The filter may be gone; then nobody needs to know.
+            let _ = self.updates.send(Err(status)).await;
+        }
+    }
+
+    async fn serve(&mut self, reports: &mut Streaming<Report>) -> Result<(), End> {
+        let first = next(reports).await?;
+        let Some(hello) = &first.hello else {
+            return Err(End::Refused(Status::invalid_argument("the first report carries no hello")));
+        };
+        self.name = format!("{}/{}", cut(&hello.node), hex(&hello.instance));
+        let handle = self.shared.filters.connect(&hex(&hello.instance), &cut(&hello.node), clock::now());
+        info!(filter = self.name, last_seq = hello.last_seq, version = cut(&hello.version), "filter connected");
+        self.shared.metrics.filters.inc();
+        let outcome = self.converse(reports, &handle, &first, hello).await;
+        self.shared.metrics.filters.dec();
+        info!(filter = self.name, "filter disconnected");
+        outcome
+    }
+
+    async fn converse(
+        &mut self,
+        reports: &mut Streaming<Report>,
+        handle: &FilterHandle,
+        first: &Report,
+        hello: &Hello,
+    ) -> Result<(), End> {
+        let mut changes = self.shared.state.subscribe();
+        self.wait_until_live().await;
+        let mut tail = self.catch_up(Seq(hello.last_seq)).await?;
+        self.take(handle, first).await?;
+        loop {
+            tokio::select! {
+                report = next(reports) => { let report = report?; self.take(handle, &report).await?; }
+                entries = tail.next() => match entries {
+                    Ok(entries) => self.pass_on(&entries).await?,
+                    Err(TailEnd::Closed) => return Ok(()),
+                    // Too slow for what is kept in memory: start over from the present.
+                    Err(TailEnd::NotAtHand(_)) => tail = self.resync().await?,
+                },
+                changed = changes.changed() => {
+                    if changed.is_err() { return Ok(()); }
+                    self.send_plan_if_new().await?;
+                }
+            }
+        }
+    }
+
+    /// Nothing is promised before log, policies and trust are in.
+    async fn wait_until_live(&self) {
+        let mut changes = self.shared.state.subscribe();
+        while self.shared.state.load().live().is_none() {
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Plan first, then what came after `last_seq`, or everything that is revoked now.
+    async fn catch_up(&mut self, last_seq: Seq) -> Result<Tail, End> {
+        self.send_plan_if_new().await?;
+        match self.shared.plane.subscribe_from(last_seq) {
+            Ok(tail) if last_seq > Seq(0) => {
+                self.send(Update { seq: last_seq.0, ..Update::default() }).await?;
+                Ok(tail)
+            }
+            _ => self.resync().await,
+        }
+    }
+
+    async fn resync(&mut self) -> Result<Tail, End> {
+        self.shared.metrics.resyncs.inc();
+        loop {
+            // What is published is in force, so the snapshot taken next holds at least all of it.
+            let published = self.shared.plane.head();
+            let view = self.shared.state.load().view().cloned().unwrap_or_default();
+            let live: Vec<Invalidation> = view.revocations.iter().map(|(scope, mark)| revocation(view.seq, scope, mark)).collect();
+            self.send(Update { resync: true, ..Update::default() }).await?;
+            for chunk in live.chunks(CHUNK) {
+                self.send(Update { invalidations: chunk.to_vec(), ..Update::default() }).await?;
+            }
+            if let Ok(tail) = self.shared.plane.subscribe_from(published) {
+                self.send(Update { seq: published.0, ..Update::default() }).await?;
+                return Ok(tail);
+            }
+        }
+    }
+
+    async fn pass_on(&mut self, entries: &[Entry]) -> Result<(), End> {
+        let invalidations = entries.iter().map(|entry| invalidation(entry.seq, &entry.signal)).collect();
+        let seq = entries.last().map_or(0, |entry| entry.seq.0);
+        self.send(Update { invalidations, seq, ..Update::default() }).await
+    }
+
+    async fn send_plan_if_new(&mut self) -> Result<(), End> {
+        let plan = {
+            let snapshot = self.shared.state.load();
+            snapshot.policy().filter(|policy| Some(policy.digest()) != self.plan).map(|policy| wire_plan(policy.plan()))
+        };
+        let Some(plan) = plan else { return Ok(()) };
+        self.plan = <[u8; 32]>::try_from(plan.digest.as_slice()).ok().map(PolicyDigest);
+        self.send(Update { plan: Some(plan), ..Update::default() }).await
+    }
+
+    /// Books what a report says and answers its beat.
+    async fn take(&mut self, handle: &FilterHandle, report: &Report) -> Result<(), End> {
+        let now = clock::now();
+        handle.acked(Seq(report.enforced_seq), now);
+        if report.number > self.received_report {
+            self.received_report = report.number;
+            self.book(report, now);
+        }
+        let beat = (report.beat != 0).then(|| self.grant(handle, report.beat, now));
+        if beat.is_some() || report.number != 0 {
+            self.send(Update { lease: beat, received_report: self.received_report, ..Update::default() }).await?;
+        }
+        Ok(())
+    }
+
+    fn grant(&self, handle: &FilterHandle, beat: u64, now: Timestamp) -> Lease {
+        let ttl_ms = u64::try_from(self.shared.lease.as_millis()).unwrap_or(u64::MAX);
+        // The filter counts from when it sent the beat, which was before now: it ends no later than this.
+        handle.lease_granted(now.saturating_add_millis(ttl_ms));
+        self.shared.metrics.leases.inc();
+        Lease { beat, ttl_ms }
+    }
+
+    fn book(&self, report: &Report, now: Timestamp) {
+        for hits in &report.hits {
+            let verdict = match hits.verdict() {
+                link::Verdict::Allow => Verdict::Allow,
+                link::Verdict::Challenge => Verdict::Challenge,
+                link::Verdict::Deny | link::Verdict::Unspecified => Verdict::Deny,
+            };
+            self.shared.metrics.filter_hits.with_label_values(&[verdict.as_str()]).inc_by(hits.count);
+            self.shared.audit.record(Record::Hits(HitsRecord {
+                at: Timestamp::from_millis(hits.last_ms),
+                decision_id: hex(&hits.decision_id),
+                count: hits.count,
+                verdict,
+                reason: known_reason(&hits.reason).to_owned(),
+                caller: hits.caller.chars().take(2048).collect(),
+                filter: self.name.clone(),
+            }));
+        }
+        for local in &report.local {
+            let reason = known_reason(&local.reason);
+            self.shared.metrics.filter_local.with_label_values(&[reason]).inc_by(local.count);
+            let (reason, filter) = (reason.to_owned(), self.name.clone());
+            self.shared.audit.record(Record::Local(LocalRecord { at: now, reason, count: local.count, filter }));
+        }
+    }
+
+    async fn send(&self, update: Update) -> Result<(), End> {
+        self.updates.send(Ok(update)).await.map_err(|_| End::Gone)
+    }
+}
+
+async fn next(reports: &mut Streaming<Report>) -> Result<Report, End> {
+    match reports.message().await {
+        Ok(Some(report)) => Ok(report),
+        Ok(None) | Err(_) => Err(End::Gone),
+    }
+}
+
+fn wire_plan(plan: &Plan) -> link::Plan {
+    link::Plan { digest: plan.digest().0.to_vec(), reads: plan.reads().iter().map(ToString::to_string).collect() }
+}
+
+fn invalidation(seq: Seq, signal: &Signal) -> Invalidation {
+    match signal.action {
+        Action::Revoke(mark) => revocation(seq, &signal.scope, mark),
+        Action::Restore => Invalidation {
+            seq: seq.0,
+            scope: signal.scope.to_string(),
+            revoke: false,
+            issued_before_ms: 0,
+            expires_at_ms: 0,
+        },
+    }
+}
+
+fn revocation(seq: Seq, scope: &Scope, mark: Mark) -> Invalidation {
+    Invalidation {
+        seq: seq.0,
+        scope: scope.to_string(),
+        revoke: true,
+        issued_before_ms: mark.issued_before.as_millis(),
+        expires_at_ms: mark.expires_at.as_millis(),
+    }
+}
+
+/// A label must come from the closed set, whatever a filter sends.
+fn known_reason(text: &str) -> &'static str {
+    Reason::parse(text).unwrap_or(Reason::LinkInvalid).as_str()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().take(NAME_LIMIT / 2).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn cut(text: &str) -> String {
+    text.chars().filter(|it| !it.is_control()).take(NAME_LIMIT).collect()
+}

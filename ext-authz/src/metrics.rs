@@ -1,0 +1,250 @@
+//! Every metric of the sidecar, registered in a passed registry with closed label sets; it measures nothing itself.
+
+use authz_core::{
+    decision::{Decision, Verdict},
+    reason::{Class, Reason},
+};
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder, core::Collector,
+};
+
+use crate::{check::Source, state::Part};
+
+mod table;
+
+pub use self::table::{MetricRow, TABLE};
+
+/// By which door a request came.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// `envoy.service.auth.v3.Authorization/Check`.
+    ExtAuthz,
+    /// A filter's `Decide`.
+    Link,
+}
+
+impl Mode {
+    /// Every mode.
+    pub const ALL: &[Self] = &[Self::ExtAuthz, Self::Link];
+
+    /// The name in metrics and audit.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ExtAuthz => "ext_authz",
+            Self::Link => "link",
+        }
+    }
+}
+
+/// Handles of all metrics. Handles on the request path are resolved once.
+pub struct Metrics {
+    registry: Registry,
+    decisions: Vec<IntCounter>,
+    durations: Vec<Histogram>,
+    /// Answers filters gave from memory, by verdict.
+    pub filter_hits: IntCounterVec,
+    /// Decisions filters made without their sidecar, by reason.
+    pub filter_local: IntCounterVec,
+    /// Connected filter VMs.
+    pub filters: IntGauge,
+    /// Leases granted.
+    pub leases: IntCounter,
+    /// Seconds from acceptance of a signal to a filter's acknowledgement.
+    pub enforcement: Histogram,
+    /// Resyncs sent to filters whose position was not at hand.
+    pub resyncs: IntCounter,
+    /// Signals accepted, by kind.
+    pub signals: IntCounterVec,
+    /// The last position of the log.
+    pub log_seq: IntGauge,
+    /// Scopes revoked now.
+    pub revocations: IntGauge,
+    /// Policy sets loaded, by result.
+    pub policy_reloads: IntCounterVec,
+    /// Policies in force.
+    pub policies: IntGauge,
+    /// Bundle sets loaded, by result.
+    pub bundle_reloads: IntCounterVec,
+    /// Decisions cached.
+    pub cached: IntGauge,
+    /// Audit records written.
+    pub audit_written: IntCounter,
+    /// Audit records lost.
+    pub audit_lost: IntCounter,
+    /// 1 for each part that is in.
+    pub ready: IntGaugeVec,
+    /// Age of the knowledge of the log.
+    pub view_age: IntGauge,
+}
+
+/// From a cached hit in memory to a slow evaluation, in seconds.
+const DURATIONS: &[f64] = &[1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 5e-3, 2.5e-2, 0.1, 1.0];
+/// From one local socket write to a lease.
+const ENFORCEMENTS: &[f64] = &[1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 0.1, 0.5, 1.0, 5.0];
+
+impl Metrics {
+    /// All metrics, registered; every label value that can occur is there from the start.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let make = Maker { registry: &registry };
+        let decisions = make.counters("countersign_decisions_total", &["mode", "source", "verdict", "reason"])?;
+        let durations = make.histograms("countersign_decision_duration_seconds", &["mode"], DURATIONS)?;
+        make.gauges("countersign_build_info", &["version"])?.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let metrics = Self {
+            decisions: all_decisions(&decisions),
+            durations: Mode::ALL.iter().map(|mode| durations.with_label_values(&[mode.as_str()])).collect(),
+            filter_hits: make.counters("countersign_filter_hits_total", &["verdict"])?,
+            filter_local: make.counters("countersign_filter_local_decisions_total", &["reason"])?,
+            filters: make.gauge("countersign_filters")?,
+            leases: make.counter("countersign_leases_granted_total")?,
+            enforcement: make.histogram("countersign_enforcement_seconds", ENFORCEMENTS)?,
+            resyncs: make.counter("countersign_filter_resyncs_total")?,
+            signals: make.counters("countersign_signals_total", &["kind"])?,
+            log_seq: make.gauge("countersign_log_seq")?,
+            revocations: make.gauge("countersign_revocations")?,
+            policy_reloads: make.counters("countersign_policy_reloads_total", &["result"])?,
+            policies: make.gauge("countersign_policies")?,
+            bundle_reloads: make.counters("countersign_bundle_reloads_total", &["result"])?,
+            cached: make.gauge("countersign_cached_decisions")?,
+            audit_written: make.counter("countersign_audit_records_total")?,
+            audit_lost: make.counter("countersign_audit_lost_total")?,
+            ready: make.gauges("countersign_ready", &["part"])?,
+            view_age: make.gauge("countersign_view_age_seconds")?,
+            registry: registry.clone(),
+        };
+        metrics.create_closed_labels();
+        Ok(metrics)
+    }
+
+    /// Counts one decision and the seconds it took.
+    pub fn decided(&self, mode: Mode, source: Source, decision: &Decision, seconds: f64) {
+        if let Some(counter) = self.decisions.get(slot(mode, source, decision.reason)) {
+            counter.inc();
+        }
+        if let Some(histogram) = self.durations.get(mode as usize) {
+            histogram.observe(seconds);
+        }
+    }
+
+    /// Decisions counted so far, all together.
+    pub fn answered(&self) -> u64 {
+        self.decisions.iter().map(IntCounter::get).sum()
+    }
+
+    /// The exposition format of Prometheus, text version 0.0.4.
+    pub fn render(&self) -> Result<String, prometheus::Error> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    fn create_closed_labels(&self) {
+        for verdict in Verdict::ALL {
+            self.filter_hits.with_label_values(&[verdict.as_str()]);
+        }
+        for reason in Reason::ALL.iter().filter(|reason| reason.class() == Class::Error) {
+            self.filter_local.with_label_values(&[reason.as_str()]);
+        }
+        for kind in ["revoke", "restore"] {
+            self.signals.with_label_values(&[kind]);
+        }
+        for result in ["accepted", "refused"] {
+            self.policy_reloads.with_label_values(&[result]);
+            self.bundle_reloads.with_label_values(&[result]);
+        }
+        for part in Part::ALL {
+            self.ready.with_label_values(&[part.as_str()]).set(0);
+        }
+    }
+}
+
+/// One counter for each mode, source and reason, in the order of [`slot`].
+fn all_decisions(vector: &IntCounterVec) -> Vec<IntCounter> {
+    let mut counters = Vec::new();
+    for mode in Mode::ALL {
+        for source in Source::ALL {
+            for reason in Reason::ALL {
+                let verdict = if reason.class() == Class::Allow { Verdict::Allow } else { Verdict::Deny };
+                let labels = [mode.as_str(), source.as_str(), verdict.as_str(), reason.as_str()];
+                counters.push(vector.with_label_values(&labels));
+            }
+        }
+    }
+    counters
+}
+
+fn slot(mode: Mode, source: Source, reason: Reason) -> usize {
+    (mode as usize * Source::ALL.len() + source as usize) * Reason::ALL.len() + reason as usize
+}
+
+/// Makes metrics whose help stands in [`TABLE`], so that none lacks a sentence there.
+struct Maker<'r> {
+    registry: &'r Registry,
+}
+
+impl Maker<'_> {
+    fn help(name: &str) -> &'static str {
+        TABLE.iter().find(|row| row.name == name).map_or("", |row| row.help)
+    }
+
+    fn register<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C, prometheus::Error> {
+        self.registry.register(Box::new(collector.clone()))?;
+        Ok(collector)
+    }
+
+    fn counter(&self, name: &str) -> Result<IntCounter, prometheus::Error> {
+        self.register(IntCounter::new(name, Self::help(name))?)
+    }
+
+    fn counters(&self, name: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+        self.register(IntCounterVec::new(Opts::new(name, Self::help(name)), labels)?)
+    }
+
+    fn gauge(&self, name: &str) -> Result<IntGauge, prometheus::Error> {
+        self.register(IntGauge::new(name, Self::help(name))?)
+    }
+
+    fn gauges(&self, name: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
+        self.register(IntGaugeVec::new(Opts::new(name, Self::help(name)), labels)?)
+    }
+
+    fn histogram(&self, name: &str, buckets: &[f64]) -> Result<Histogram, prometheus::Error> {
+        self.register(Histogram::with_opts(HistogramOpts::new(name, Self::help(name)).buckets(buckets.to_vec()))?)
+    }
+
+    fn histograms(&self, name: &str, labels: &[&str], buckets: &[f64]) -> Result<HistogramVec, prometheus::Error> {
+        let options = HistogramOpts::new(name, Self::help(name)).buckets(buckets.to_vec());
+        self.register(HistogramVec::new(options, labels)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use authz_core::decision::DecisionId;
+
+    use super::*;
+
+    #[test]
+    fn a_decision_is_counted_under_its_own_labels_only() {
+        let metrics = Metrics::new().unwrap();
+        let decision = Decision::refuse(DecisionId(1), Reason::Revoked);
+        metrics.decided(Mode::Link, Source::Gate, &decision, 0.001);
+        let text = metrics.render().unwrap();
+        let counted: Vec<&str> = text
+            .lines()
+            .filter(|line| line.starts_with("countersign_decisions_total") && !line.ends_with(" 0"))
+            .collect();
+        assert_eq!(counted, [r#"countersign_decisions_total{mode="link",reason="revoked",source="gate",verdict="deny"} 1"#]);
+    }
+
+    #[test]
+    fn the_table_and_the_registry_name_the_same_metrics() {
+        let metrics = Metrics::new().unwrap();
+        let registered: Vec<String> = metrics.registry.gather().iter().map(|family| family.name().to_owned()).collect();
+        let mut listed: Vec<String> = TABLE.iter().map(|row| row.name.to_owned()).collect();
+        listed.sort();
+        assert_eq!(registered, listed);
+        assert!(TABLE.iter().all(|row| row.help.ends_with('.')));
+    }
+}

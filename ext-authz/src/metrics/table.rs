@@ -1,0 +1,61 @@
+//! What each metric means, in one sentence; README's table and the help texts come from here.
+
+/// One metric.
+pub struct MetricRow {
+    /// Its name.
+    pub name: &'static str,
+    /// `counter`, `gauge` or `histogram`.
+    pub kind: &'static str,
+    /// Its labels.
+    pub labels: &'static str,
+    /// What it says.
+    pub help: &'static str,
+}
+
+const fn row(name: &'static str, kind: &'static str, labels: &'static str, help: &'static str) -> MetricRow {
+    MetricRow { name, kind, labels, help }
+}
+
+/// Every metric of the sidecar, by name.
+pub const TABLE: &[MetricRow] = &[
+    row("countersign_audit_lost_total", "counter", "", "Audit records that could not be written; alert on any increase."),
+    row("countersign_audit_records_total", "counter", "", "Audit records written."),
+    row("countersign_build_info", "gauge", "version", "Always 1, labelled with the version."),
+    row("countersign_bundle_reloads_total", "counter", "result", "Trust bundle sets read, accepted or refused."),
+    row("countersign_cached_decisions", "gauge", "", "Decisions in the sidecar's cache, about."),
+    row(
+        "countersign_decision_duration_seconds",
+        "histogram",
+        "mode",
+        "Time from a request's arrival in the sidecar to its answer.",
+    ),
+    row(
+        "countersign_decisions_total",
+        "counter",
+        "mode, reason, source, verdict",
+        "Decisions made by the sidecar; source says whether the gate, the cache or the policies gave it.",
+    ),
+    row(
+        "countersign_enforcement_seconds",
+        "histogram",
+        "",
+        "Time from acceptance of a signal to a filter's word that it is in force there.",
+    ),
+    row("countersign_filter_hits_total", "counter", "verdict", "Answers that filters gave from their own memory."),
+    row(
+        "countersign_filter_local_decisions_total",
+        "counter",
+        "reason",
+        "Denials that filters made without their sidecar, as reported once it was back.",
+    ),
+    row("countersign_filter_resyncs_total", "counter", "", "Filters that had to start over, their position not at hand."),
+    row("countersign_filters", "gauge", "", "Filter VMs connected now."),
+    row("countersign_leases_granted_total", "counter", "", "Leases granted to filters."),
+    row("countersign_log_seq", "gauge", "", "The last position of the log of signals."),
+    row("countersign_policies", "gauge", "", "Policies in force."),
+    row("countersign_policy_reloads_total", "counter", "result", "Policy sets read, accepted or refused."),
+    row("countersign_ready", "gauge", "part", "1 for each part that is in; the sidecar denies until all are."),
+    row("countersign_revocations", "gauge", "", "Scopes revoked now."),
+    row("countersign_signals_total", "counter", "kind", "Signals accepted since the start."),
+    row("countersign_view_age_seconds", "gauge", "", "Age of the knowledge of the log; 0 with the embedded log."),
+];

@@ -1,0 +1,236 @@
+//! The composition root: builds the parts, owns their tasks, and takes them down in order; it decides nothing.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::watch, task::JoinSet};
+use tracing::{error, info, warn};
+
+use crate::{
+    admin::{self, Admin},
+    audit::{self, Audit, AuditWriter, Record, SignalRecord},
+    cache::DecisionCache,
+    check::Checker,
+    clock,
+    config::Config,
+    filters::Filters,
+    grpc::{desk::Desk, watch::Watching},
+    identity::{Bundles, Verifier},
+    metrics::Metrics,
+    readiness::Readiness,
+    signals::{Entry, Log, LogError, SignalPlane, SubmitError},
+    socket::UnboundSocket,
+    state::State,
+};
+
+mod health;
+mod policies;
+mod servers;
+mod trust;
+
+/// Why a sidecar could not start, or ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum SidecarError {
+    /// The audit trail can't be opened.
+    #[error("audit trail: {0}, check audit.file")]
+    Audit(#[source] std::io::Error),
+    /// A file watch can't be set up, or the like.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    /// The log of signals can't be opened.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// A metric is wrong: a fault of ours.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// A part ended that should not.
+    #[error("{part} ended: {why}")]
+    Part {
+        /// Which.
+        part: &'static str,
+        /// What it said.
+        why: String,
+    },
+    /// A socket can't be bound.
+    #[error(transparent)]
+    Socket(#[from] UnboundSocket),
+    /// The signal plane can't be started.
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+}
+
+/// The parts everything shares.
+pub(crate) struct Parts {
+    state: Arc<State>,
+    verifier: Arc<Verifier>,
+    metrics: Arc<Metrics>,
+    audit: Audit,
+    desk: Arc<Desk>,
+    watching: Arc<Watching>,
+    readiness: Readiness,
+}
+
+/// How often revocations that are over are forgotten.
+const EXPIRE_EVERY: Duration = Duration::from_secs(30);
+/// How long to wait for another process that still holds the log, as during a restart.
+const LOG_PATIENCE: Duration = Duration::from_secs(30);
+/// After the drain: how long open answers may take to finish.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+/// While draining: no request for this long means that the load has moved on.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// Runs a sidecar until `stop` ends, then drains it.
+///
+/// # Errors
+/// When a part can't be built, or ends by itself.
+pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), SidecarError> {
+    let metrics = Arc::new(Metrics::new()?);
+    let (audit, writer) =
+        audit::open(&config.audit.target, config.audit.queue, Arc::clone(&metrics)).map_err(SidecarError::Audit)?;
+    let parts = build(&config, metrics, audit).await?;
+    let outcome = serve(&config, parts, stop).await;
+    close_audit(writer).await;
+    outcome
+}
+
+async fn build(config: &Config, metrics: Arc<Metrics>, audit: Audit) -> Result<Parts, SidecarError> {
+    let state = Arc::new(State::default());
+    let verifier = Arc::new(Verifier::new(Bundles::default(), config.identity.trust_xfcc));
+    let longest = config.policy.decision_ttl.max(config.policy.deny_ttl);
+    let cache = DecisionCache::new(config.cache.max_decisions, longest);
+    let checker = Arc::new(Checker::new(Arc::clone(&state), Arc::clone(&verifier), cache));
+    let desk = Arc::new(Desk {
+        checker,
+        metrics: Arc::clone(&metrics),
+        audit: audit.clone(),
+        service: Arc::from(config.service.name.as_str()),
+    });
+    let log = open_log(config).await?;
+    let plane = start_plane(log, Arc::clone(&state), audit.clone(), Arc::clone(&metrics))?;
+    let watching = Arc::new(Watching {
+        state: Arc::clone(&state),
+        plane: Arc::new(plane),
+        filters: Filters::default(),
+        metrics: Arc::clone(&metrics),
+        audit: audit.clone(),
+        lease: config.link.lease,
+    });
+    let readiness = Readiness::new(Arc::clone(&state));
+    Ok(Parts { state, verifier, metrics, audit, desk, watching, readiness })
+}
+
+/// Opens the log; while another process holds it, waits for that process to end.
+async fn open_log(config: &Config) -> Result<Log, SidecarError> {
+    let deadline = tokio::time::Instant::now() + LOG_PATIENCE;
+    let mut told = false;
+    loop {
+        match Log::open(&config.signals.log) {
+            Err(LogError::Locked { .. }) if tokio::time::Instant::now() < deadline => {
+                if !std::mem::replace(&mut told, true) {
+                    warn!(log = %config.signals.log.display(), "another process holds the signal log, waiting for it to end");
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            opened => return Ok(opened?),
+        }
+    }
+}
+
+/// Replays the log into the state; from then on every new signal takes effect there before anybody hears of it.
+fn start_plane(log: Log, state: Arc<State>, audit: Audit, metrics: Arc<Metrics>) -> Result<SignalPlane, LogError> {
+    let replayed = log.head();
+    let applied = Arc::clone(&state);
+    let plane = SignalPlane::start(log, move |entries: &[Entry]| {
+        applied.apply(entries);
+        for entry in entries.iter().filter(|entry| entry.seq > replayed) {
+            metrics.signals.with_label_values(&[entry.signal.action.as_str()]).inc();
+            audit.record(Record::Signal(SignalRecord { seq: entry.seq, signal: (*entry.signal).clone() }));
+        }
+    })?;
+    state.expire(clock::now());
+    state.set_replayed();
+    info!(head = replayed.0, "signal log replayed");
+    Ok(plane)
+}
+
+async fn serve(config: &Config, parts: Parts, stop: impl Future<Output = ()>) -> Result<(), SidecarError> {
+    let parts = Arc::new(parts);
+    let (shutdown, stopped) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+    servers::spawn(config, &parts, &stopped, &mut tasks)?;
+    tasks.spawn(named("trust", trust::keep(config.identity.trust_bundles.clone(), Arc::clone(&parts), stopped.clone())));
+    tasks.spawn(named("policy", policies::keep(config.policy_files(), Arc::clone(&parts), stopped.clone())));
+    tasks.spawn(named("expiry", expire(Arc::clone(&parts), stopped.clone())));
+    let early = tokio::select! {
+        () = stop => None,
+        ended = tasks.join_next() => ended,
+    };
+    if early.is_none() {
+        drain(&parts, config.drain.grace).await;
+    }
+    shutdown.send_replace(true);
+    let mut outcome = early.map_or(Ok(()), |ended| flatten(ended).and(Err(ended_early())));
+    let joined = tokio::time::timeout(LAST_WORDS, async {
+        while let Some(ended) = tasks.join_next().await {
+            outcome = std::mem::replace(&mut outcome, Ok(())).and(flatten(ended));
+        }
+    });
+    if joined.await.is_err() {
+        warn!(left = tasks.len(), "open streams were cut, their clients did not let go");
+    }
+    outcome
+}
+
+/// Tells everybody to go elsewhere, and keeps answering until they have or the grace is over.
+async fn drain(parts: &Parts, grace: Duration) {
+    parts.readiness.drain();
+    info!(grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX), "draining");
+    let deadline = tokio::time::Instant::now() + grace;
+    let mut answered = parts.metrics.answered();
+    let mut quiet_since = tokio::time::Instant::now();
+    while tokio::time::Instant::now() < deadline && quiet_since.elapsed() < QUIET {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let now_answered = parts.metrics.answered();
+        if now_answered != answered {
+            answered = now_answered;
+            quiet_since = tokio::time::Instant::now();
+        }
+    }
+}
+
+async fn expire(parts: Arc<Parts>, mut stopped: watch::Receiver<bool>) -> Result<(), SidecarError> {
+    loop {
+        tokio::select! {
+            _ = stopped.wait_for(|stop| *stop) => return Ok(()),
+            () = tokio::time::sleep(EXPIRE_EVERY) => {
+                let gone = parts.state.expire(clock::now());
+                if gone > 0 {
+                    info!(gone, "revocations are over");
+                }
+            }
+        }
+    }
+}
+
+/// Runs a part under its name, so that its end can be told from another's.
+async fn named(part: &'static str, work: impl Future<Output = Result<(), SidecarError>>) -> Result<(), SidecarError> {
+    let outcome = work.await;
+    if let Err(cause) = &outcome {
+        error!(part, %cause, "a part of the sidecar failed");
+    }
+    outcome
+}
+
+fn flatten(ended: Result<Result<(), SidecarError>, tokio::task::JoinError>) -> Result<(), SidecarError> {
+    ended.unwrap_or_else(|cause| Err(SidecarError::Part { part: "a task", why: cause.to_string() }))
+}
+
+fn ended_early() -> SidecarError {
+    SidecarError::Part { part: "a part", why: "it ended before it was told to".to_owned() }
+}
+
+/// Blocks until the trail is on disk.
+async fn close_audit(writer: AuditWriter) {
+    if let Err(cause) = tokio::task::spawn_blocking(move || writer.close()).await {
+        error!(%cause, "audit trail could not be closed");
+    }
+}

@@ -1,0 +1,186 @@
+//! The one mutable cell of the sidecar: an immutable snapshot, loaded once per request; it computes nothing.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::{ArcSwap, Guard};
+use authz_core::{
+    gate::Gate,
+    plan::PolicyDigest,
+    revocation::RevocationSet,
+    signal::Seq,
+    time::Timestamp,
+};
+use tokio::sync::watch;
+
+use crate::{policy::CompiledPolicies, signals::Entry};
+
+/// What every request of one moment is decided on.
+#[derive(Clone, Default)]
+pub struct Snapshot {
+    view: View,
+    replayed: bool,
+    policy: Option<Arc<CompiledPolicies>>,
+    trusted: bool,
+}
+
+/// What is known of the log.
+#[derive(Clone, Default)]
+pub struct View {
+    /// The last signal applied.
+    pub seq: Seq,
+    /// All revocations live after it.
+    pub revocations: RevocationSet,
+}
+
+/// A snapshot that can decide: log, policies and trust bundles are in.
+#[derive(Copy, Clone)]
+pub struct Live<'s> {
+    view: &'s View,
+    policy: &'s CompiledPolicies,
+}
+
+/// A part that must be in before anything is decided.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Part {
+    /// The log was replayed.
+    Log,
+    /// The first policy set was accepted.
+    Policy,
+    /// The first trust bundles were accepted.
+    Trust,
+}
+
+impl Part {
+    /// Every part.
+    pub const ALL: &[Self] = &[Self::Log, Self::Policy, Self::Trust];
+
+    /// The name in readiness and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Log => "log",
+            Self::Policy => "policy",
+            Self::Trust => "trust",
+        }
+    }
+}
+
+impl Snapshot {
+    /// The snapshot as something that can decide, or nothing while a part is missing.
+    pub fn live(&self) -> Option<Live<'_>> {
+        let policy = self.policy.as_deref().filter(|_| self.replayed && self.trusted)?;
+        Some(Live { view: &self.view, policy })
+    }
+
+    /// Whether a part is in.
+    pub fn has(&self, part: Part) -> bool {
+        match part {
+            Part::Log => self.replayed,
+            Part::Policy => self.policy.is_some(),
+            Part::Trust => self.trusted,
+        }
+    }
+
+    /// The view of the log, once it was replayed.
+    pub fn view(&self) -> Option<&View> {
+        self.replayed.then_some(&self.view)
+    }
+
+    /// The policy set, once one was accepted.
+    pub fn policy(&self) -> Option<&Arc<CompiledPolicies>> {
+        self.policy.as_ref()
+    }
+}
+
+impl<'s> Live<'s> {
+    /// The gate of this moment.
+    pub fn gate(&self) -> Gate<'s> {
+        Gate::new(&self.view.revocations, self.policy.plan())
+    }
+
+    /// The policies of this moment.
+    pub fn policy(&self) -> &'s CompiledPolicies {
+        self.policy
+    }
+
+    /// The position in the log.
+    pub fn seq(&self) -> Seq {
+        self.view.seq
+    }
+
+    /// Which policy set it is.
+    pub fn digest(&self) -> PolicyDigest {
+        self.policy.digest()
+    }
+}
+
+/// The cell. Readers never wait; writers take turns.
+pub struct State {
+    current: ArcSwap<Snapshot>,
+    writing: Mutex<()>,
+    changed: watch::Sender<()>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            current: ArcSwap::from_pointee(Snapshot::default()),
+            writing: Mutex::new(()),
+            changed: watch::Sender::new(()),
+        }
+    }
+}
+
+impl State {
+    /// The snapshot of now.
+    pub fn load(&self) -> Guard<Arc<Snapshot>> {
+        self.current.load()
+    }
+
+    /// A receiver that wakes on every change.
+    pub fn subscribe(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// Notes that the whole log has been applied; before that nothing is decided.
+    pub fn set_replayed(&self) {
+        self.update(|snapshot| snapshot.replayed = true);
+    }
+
+    /// Applies the next entries of the log together; every request that loads afterwards sees them.
+    pub fn apply(&self, entries: &[Entry]) {
+        self.update(|snapshot| {
+            let view = &mut snapshot.view;
+            for entry in entries {
+                view.revocations.apply(&entry.signal);
+                view.seq = entry.seq;
+            }
+        });
+    }
+
+    /// Forgets revocations that are over; returns how many scopes left.
+    pub fn expire(&self, now: Timestamp) -> usize {
+        let mut gone = 0;
+        self.update(|snapshot| {
+            gone = snapshot.view.revocations.expire(now);
+        });
+        gone
+    }
+
+    /// Puts a policy set in force.
+    pub fn set_policy(&self, policy: Arc<CompiledPolicies>) {
+        self.update(|snapshot| snapshot.policy = Some(policy));
+    }
+
+    /// Notes that trust bundles are in.
+    pub fn set_trusted(&self) {
+        self.update(|snapshot| snapshot.trusted = true);
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Snapshot)) {
+        let _turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = Snapshot::clone(&self.current.load());
+        change(&mut next);
+        self.current.store(Arc::new(next));
+        self.changed.send_replace(());
+    }
+}

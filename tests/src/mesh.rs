@@ -1,0 +1,297 @@
+//! One hop of a mesh, all of it real: a trust domain, a sidecar, an Envoy in front of a service; it asserts nothing.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::client::Client;
+use crate::door::Door;
+use crate::envoy::{Envoy, EnvoyBuilder};
+use crate::eventually::eventually;
+use crate::pki::{Authority, Svid};
+use crate::sidecar::{Sidecar, countersign};
+use crate::upstream::Upstream;
+
+/// How Envoy asks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Mode {
+    /// `envoy/ext-authz.yaml`: every request is a check.
+    ExtAuthz,
+    /// `envoy/filter.yaml`: the filter answers what it knows.
+    Filter,
+}
+
+impl Mode {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::ExtAuthz, Self::Filter];
+}
+
+/// A running hop.
+pub struct Mesh {
+    /// The trust domain `demo.test`, with an intermediate.
+    pub authority: Authority,
+    /// The service behind Envoy.
+    pub upstream: Upstream,
+    /// The sidecar.
+    pub sidecar: Sidecar,
+    /// The proxy.
+    pub envoy: Envoy,
+    mode: Mode,
+    dir: TempDir,
+}
+
+/// A hop about to be started.
+pub struct MeshBuilder {
+    mode: Mode,
+    policies: String,
+    lease: String,
+    workers: u32,
+    strict: bool,
+    adjust: Vec<Box<dyn FnOnce(EnvoyBuilder) -> EnvoyBuilder>>,
+}
+
+/// `/caller` may read everything but `/admin`; `/other` may too; `/tenant` only with `x-tenant: a`; nobody else may do anything.
+pub const POLICIES: &str = r#"
+@id("callers-read")
+permit (
+  principal in WorkloadPath::"spiffe://demo.test/ns/shop",
+  action in Action::"read",
+  resource == Service::"orders"
+);
+
+@id("tenant-a")
+permit (
+  principal == Workload::"spiffe://demo.test/tenant",
+  action == Action::"GET",
+  resource == Service::"orders"
+) when {
+  context.http.headers has "x-tenant" && context.http.headers["x-tenant"] == "a"
+};
+
+@id("nobody-administers")
+forbid (principal, action, resource)
+when { context.http.path like "/admin*" };
+"#;
+
+/// The caller that [`POLICIES`] let in.
+pub const CALLER: &str = "/ns/shop/sa/web";
+/// Another one.
+pub const OTHER: &str = "/ns/shop/sa/cart";
+
+impl Mesh {
+    /// A hop with [`POLICIES`], one worker and the default lease.
+    pub fn build(mode: Mode) -> MeshBuilder {
+        let policies = POLICIES.to_owned();
+        MeshBuilder { mode, policies, lease: "3s".to_owned(), workers: 1, strict: true, adjust: Vec::new() }
+    }
+
+    /// [`Mesh::build`] and start.
+    pub async fn start(mode: Mode) -> Self {
+        Self::build(mode).start().await
+    }
+
+    /// A client of this hop as `svid`.
+    pub fn client(&self, svid: &Svid) -> Client {
+        self.anonymous().identity(svid)
+    }
+
+    /// A client without a certificate.
+    pub fn anonymous(&self) -> Client {
+        Client::new(self.envoy.address(), &self.authority)
+    }
+
+    /// Runs `countersign` against this sidecar's control socket; the first words are the command.
+    pub async fn countersign(&self, arguments: &[&str]) -> Output {
+        let socket = text(&self.control_socket());
+        let arguments: Vec<String> =
+            arguments.iter().map(ToString::to_string).chain(["--socket".to_owned(), socket]).collect();
+        // Blocking would stop the very tasks (upstream, clients) that tests run beside it.
+        tokio::task::spawn_blocking(move || countersign(&arguments.iter().map(String::as_str).collect::<Vec<_>>()))
+            .await
+            .unwrap()
+    }
+
+    /// As [`Mesh::countersign`]; the command must succeed.
+    pub async fn must(&self, arguments: &[&str]) -> String {
+        let output = self.countersign(arguments).await;
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// `revoke --wait`: returns once it is in force everywhere.
+    pub async fn revoke(&self, scope: &str) -> String {
+        self.must(&["revoke", scope, "--why", "test", "--wait"]).await
+    }
+
+    /// `restore --wait`.
+    pub async fn restore(&self, scope: &str) -> String {
+        self.must(&["restore", scope, "--why", "test", "--wait"]).await
+    }
+
+    /// Where the sidecar takes signals.
+    pub fn control_socket(&self) -> PathBuf {
+        self.dir.path().join("control.sock")
+    }
+
+    /// Where Envoy asks.
+    pub fn ext_authz_socket(&self) -> PathBuf {
+        self.dir.path().join("ext-authz.sock")
+    }
+
+    /// The policy file; a change is picked up.
+    pub fn policy_file(&self) -> PathBuf {
+        self.dir.path().join("policy.cedar")
+    }
+
+    /// Replaces the policies by rename.
+    pub fn set_policies(&self, policies: &str) {
+        let next = self.dir.path().join("policy.next");
+        fs::write(&next, policies).unwrap();
+        fs::rename(next, self.policy_file()).unwrap();
+    }
+
+    /// Every line of the audit trail so far.
+    pub fn audit(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.dir.path().join("audit.jsonl")).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).expect("an audit line is JSON")).collect()
+    }
+
+    /// Waits for an audit line.
+    pub async fn audited(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        eventually(&format!("audit line: {what}"), async || self.audit().into_iter().find(|line| wanted(line))).await
+    }
+
+    /// Checks the sidecar has made for this hop, in either mode.
+    pub async fn decisions(&self) -> f64 {
+        self.sidecar.metric("countersign_decisions_total", &[]).await
+    }
+
+    /// An Envoy counter of the filter, by its last name; 0 where there is none yet.
+    pub async fn filter_stat(&self, name: &str) -> u64 {
+        let stats = self.envoy.stats_matching(&format!("countersign[._]{name}$")).await;
+        stats.iter().map(|(_, value)| value).sum()
+    }
+
+    /// Waits until every filter VM of this Envoy has a lease.
+    pub async fn until_leased(&self) {
+        if self.mode == Mode::ExtAuthz {
+            return;
+        }
+        eventually("leases for the filter", async || {
+            let filters = self.sidecar.metric("countersign_filters", &[]).await;
+            let leases = self.sidecar.metric("countersign_leases_granted_total", &[]).await;
+            (filters >= 2.0 && leases >= filters).then_some(())
+        })
+        .await;
+    }
+
+    /// The mode.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+}
+
+impl MeshBuilder {
+    /// Other policies.
+    pub fn policies(mut self, policies: &str) -> Self {
+        policies.clone_into(&mut self.policies);
+        self
+    }
+
+    /// Another lease.
+    pub fn lease(mut self, lease: &str) -> Self {
+        lease.clone_into(&mut self.lease);
+        self
+    }
+
+    /// More worker threads.
+    pub fn workers(mut self, workers: u32) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// An Envoy that lets any certificate through the handshake, so that only Countersign can refuse it.
+    pub fn without_client_validation(mut self) -> Self {
+        self.strict = false;
+        self
+    }
+
+    /// Any other change to Envoy.
+    pub fn envoy(mut self, change: impl FnOnce(EnvoyBuilder) -> EnvoyBuilder + 'static) -> Self {
+        self.adjust.push(Box::new(change));
+        self
+    }
+
+    /// Boots service, sidecar and Envoy, in this order.
+    pub async fn start(self) -> Mesh {
+        let dir = tempfile::Builder::new().prefix("mesh-").tempdir().unwrap();
+        let authority = Authority::new("demo.test").with_intermediate();
+        fs::write(dir.path().join("bundle.pem"), authority.bundle_pem()).unwrap();
+        fs::write(dir.path().join("policy.cedar"), &self.policies).unwrap();
+        let upstream = Upstream::start().await;
+        let admin = Door::Unix(dir.path().join("admin.sock"));
+        let sidecar = Sidecar::start(dir.path(), &config(&self.lease), admin).await;
+        let mut envoy = match self.mode {
+            Mode::ExtAuthz => Envoy::shipped("ext-authz"),
+            Mode::Filter => Envoy::shipped("filter").wasm(&wasm()),
+        };
+        envoy = envoy
+            .identity(&authority.issue("/ns/shop/sa/orders"))
+            .trusting(&[&authority])
+            .sidecar(&dir.path().join("ext-authz.sock"))
+            .local_service(upstream.address())
+            .concurrency(self.workers);
+        if !self.strict {
+            envoy = envoy.without_client_validation();
+        }
+        for adjust in self.adjust {
+            envoy = adjust(envoy);
+        }
+        let mesh = Mesh { envoy: envoy.start().await, authority, upstream, sidecar, mode: self.mode, dir };
+        mesh.until_leased().await;
+        mesh
+    }
+}
+
+/// The filter module: `$COUNTERSIGN_WASM`, else what `make wasm` builds.
+///
+/// # Panics
+/// If there is none, saying how to get one.
+pub fn wasm() -> PathBuf {
+    let path = std::env::var_os("COUNTERSIGN_WASM")
+        .map_or_else(|| crate::root().join("target/wasm/countersign.wasm"), PathBuf::from);
+    assert!(path.is_file(), "no filter at {}: run `make wasm` or set COUNTERSIGN_WASM", path.display());
+    path
+}
+
+fn config(lease: &str) -> String {
+    format!(
+        r#"
+service:
+  name: orders
+identity:
+  trust_bundles:
+    - trust_domain: demo.test
+      file: bundle.pem
+policy:
+  files: [policy.cedar]
+listen:
+  ext_authz: {{ unix: ext-authz.sock }}
+  control: {{ unix: control.sock }}
+  admin: {{ unix: admin.sock }}
+signals:
+  log: signals.redb
+link:
+  lease: {lease}
+audit:
+  file: audit.jsonl
+"#
+    )
+}
+
+fn text(path: &Path) -> String {
+    path.to_str().expect("a path in UTF-8").to_owned()
+}

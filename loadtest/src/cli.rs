@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::endpoint::Endpoint;
 use crate::suite::peer::Peer;
+use crate::suite::{Plan, Programs};
 
 /// Measures what an authorization chain in a real Envoy costs.
 #[derive(Debug, Parser)]
@@ -47,7 +48,7 @@ pub struct SuiteArgs {
     /// Arrivals per second in the constant-rate phase
     #[arg(long, default_value = "2000", value_parser = rate)]
     pub rate: NonZeroU32,
-    /// Another ext_authz gRPC server to compare with: loopback IP:PORT or the path of a Unix socket; may be repeated
+    /// Another `ext_authz` gRPC server to compare with: loopback IP:PORT or the path of a Unix socket; may be repeated
     #[arg(long = "peer", value_name = "NAME=ADDRESS")]
     pub peers: Vec<Peer>,
     /// Run these scenarios only, separated by commas
@@ -122,28 +123,27 @@ pub enum Output {
     Table,
 }
 
-/// The programs and modules the suite runs; `make bench` builds or installs each and says where.
-#[derive(Clone, Debug)]
-pub struct Programs {
-    /// Envoy.
-    pub envoy: PathBuf,
-    /// The sidecar.
-    pub sidecar: PathBuf,
-    /// The empty filter.
-    pub empty_filter: PathBuf,
-    /// Our filter.
-    pub filter: PathBuf,
+/// Where `make bench` puts the wasm modules, or where the environment says they are.
+pub fn programs_from_env() -> Programs {
+    let at =
+        |name, default: &str| env::var_os(name).map_or_else(|| countersign_tests::root().join(default), PathBuf::from);
+    Programs {
+        empty_filter: at("COUNTERSIGN_EMPTY_WASM", "target/wasm/empty.wasm"),
+        filter: at("COUNTERSIGN_WASM", "target/wasm/countersign.wasm"),
+    }
 }
 
-impl Programs {
-    /// From the environment, with the places `make bench` puts them as defaults.
-    pub fn from_env() -> Self {
-        let at = |name, default: &str| env::var_os(name).map_or_else(|| PathBuf::from(default), PathBuf::from);
-        Self {
-            envoy: at("COUNTERSIGN_ENVOY", "target/envoy/bin/envoy"),
-            sidecar: at("COUNTERSIGN_BIN", "target/release/countersign"),
-            empty_filter: at("COUNTERSIGN_EMPTY_WASM", "target/wasm/empty.wasm"),
-            filter: at("COUNTERSIGN_WASM", "target/wasm/countersign.wasm"),
+impl SuiteArgs {
+    /// What to run, with `--quick` where nothing else was said.
+    pub fn plan(&self) -> Plan {
+        let (rounds, phase) = if self.quick { (2, Duration::from_millis(300)) } else { (7, Duration::from_secs(1)) };
+        Plan {
+            rounds: self.rounds.map_or(rounds, usize::from),
+            phase: self.phase.unwrap_or(phase),
+            connections: usize::from(self.connections),
+            rate: self.rate,
+            peers: self.peers.clone(),
+            only: self.only.clone(),
         }
     }
 }

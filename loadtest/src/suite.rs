@@ -1,4 +1,141 @@
-//! wip
-pub mod chain;
+//! Runs scenarios in short interleaved rounds and sums them up. It must not accept a round it has no proof for.
+
+mod candidate;
+mod chain;
 pub mod peer;
-pub mod policies;
+mod policies;
+mod proof;
+mod scenario;
+mod sidecar;
+mod stage;
+
+use std::io;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use self::candidate::Candidate;
+use self::peer::Peer;
+use self::proof::Unproven;
+use self::scenario::{Scenario, UnknownScenario};
+use self::stage::Stage;
+use crate::endpoint::InvalidEndpoint;
+use crate::generator::LoadFailed;
+use crate::generator::request::InvalidRequest;
+use crate::generator::tls::InvalidTls;
+use crate::machine::Machine;
+use crate::report::{Report, Series, Settings};
+
+/// How to compare what.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Rounds per scenario.
+    pub rounds: usize,
+    /// Length of each of the two phases of a round.
+    pub phase: Duration,
+    /// Connections per scenario.
+    pub connections: usize,
+    /// Arrivals per second in the constant-rate phase.
+    pub rate: NonZeroU32,
+    /// Others to compare with.
+    pub peers: Vec<Peer>,
+    /// Names of the scenarios to run; empty for all.
+    pub only: Vec<String>,
+}
+
+/// The wasm modules the suite loads; Envoy and sidecar are found as in the tests.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// The empty filter.
+    pub empty_filter: PathBuf,
+    /// Our filter.
+    pub filter: PathBuf,
+}
+
+/// Runs `plan`, telling `progress` what is going on.
+///
+/// # Errors
+/// Something can't be booted, an answer is not 200, or a scenario is not what it says.
+pub async fn run(plan: &Plan, programs: Programs, progress: impl Fn(&str)) -> Result<Report, SuiteFailed> {
+    let scenarios = Scenario::select(&plan.peers, &plan.only)?;
+    let mut stage = Stage::new(programs)?;
+    let mut candidates = Vec::new();
+    for scenario in scenarios {
+        progress(&format!("starting {}", scenario.name));
+        candidates.push(Candidate::boot(&mut stage, scenario, plan.connections).await?);
+    }
+    let series = rounds(plan, &mut candidates, progress).await?;
+    let settings = Settings {
+        rounds: plan.rounds,
+        phase_seconds: plan.phase.as_secs_f64(),
+        connections: plan.connections,
+        rate: plan.rate.get(),
+    };
+    let peers: Vec<_> = plan.peers.iter().map(|peer| peer.name.clone()).collect();
+    Ok(Report::new(Machine::look(&countersign_tests::envoy::binary()), settings, &series, &peers))
+}
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum SuiteFailed {
+    /// Envoy listens elsewhere.
+    #[error(transparent)]
+    Endpoint(#[from] InvalidEndpoint),
+    /// A temporary file.
+    #[error("cannot prepare the suite's files: {0}")]
+    Files(#[source] io::Error),
+    /// The generator.
+    #[error("{scenario}: {source}")]
+    Load {
+        /// In which scenario.
+        scenario: String,
+        /// What.
+        source: LoadFailed,
+    },
+    /// Somebody was refused.
+    #[error("{scenario}: not every answer was 200: {statuses}")]
+    NotAllowed {
+        /// In which scenario.
+        scenario: String,
+        /// How many of what.
+        statuses: String,
+    },
+    /// The path of a scenario.
+    #[error(transparent)]
+    Request(#[from] InvalidRequest),
+    /// The generator's certificates.
+    #[error(transparent)]
+    Tls(#[from] InvalidTls),
+    /// An invented name.
+    #[error(transparent)]
+    Unknown(#[from] UnknownScenario),
+    /// A hit that was none.
+    #[error("{scenario}: {source}")]
+    Unproven {
+        /// In which scenario.
+        scenario: String,
+        /// What was counted.
+        source: Unproven,
+    },
+}
+
+/// One round of every candidate after the other, each time beginning with the next one: what slows the machine down for
+/// a while, or follows from the neighbour, hits all alike.
+async fn rounds(
+    plan: &Plan,
+    candidates: &mut [Candidate],
+    progress: impl Fn(&str),
+) -> Result<Vec<Series>, SuiteFailed> {
+    let mut series: Vec<_> =
+        candidates.iter().map(|candidate| Series { name: candidate.name().to_owned(), rounds: Vec::new() }).collect();
+    let count = candidates.len();
+    for round in 0..plan.rounds {
+        for turn in 0..count {
+            let index = (round + turn) % count;
+            let (Some(candidate), Some(series)) = (candidates.get_mut(index), series.get_mut(index)) else { continue };
+            progress(&format!("round {} of {}: {}", round + 1, plan.rounds, candidate.name()));
+            series.rounds.push(candidate.round(plan.phase, plan.rate).await?);
+        }
+    }
+    Ok(series)
+}

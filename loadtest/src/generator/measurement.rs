@@ -39,11 +39,6 @@ impl Measurement {
     pub fn percentile(&self, percent: f64) -> Option<Duration> {
         (!self.latency.is_empty()).then(|| Duration::from_nanos(self.latency.value_at_percentile(percent)))
     }
-
-    /// The worst latency; none in a closed-loop phase.
-    pub fn worst(&self) -> Option<Duration> {
-        (!self.latency.is_empty()).then(|| Duration::from_nanos(self.latency.max()))
-    }
 }
 
 /// Collects what the connections of one phase see.

@@ -15,6 +15,10 @@ pub struct Timer {
 
 impl Timer {
     /// A timer that is not running. Must be called inside a runtime.
+    #[expect(
+        deprecated,
+        reason = "its successor is unsafe for types that lie about their descriptor; OwnedFd does not"
+    )]
     pub fn new() -> io::Result<Self> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let descriptor = rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags)?;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 pub fn cedar(count: usize) -> String {
     callers(count).fold(String::new(), |mut text, caller| {
         let scope =
-            format!(r#"principal == Workload::"{caller}", action == Action::"GET", resource == Service::"bench""#);
+            format!(r#"principal == Workload::"{caller}", action == Action::"GET", resource == Service::"{SERVICE}""#);
         let _ = writeln!(text, r#"permit({scope}) when {{ context.http.path like "{PREFIX}*" }};"#);
         text
     })
@@ -43,6 +43,8 @@ fn callers(count: usize) -> impl Iterator<Item = String> {
 pub const TRUST_DOMAIN: &str = "bench.test";
 /// The path of the generator's SPIFFE ID.
 pub const CLIENT: &str = "/client";
+/// The host that is asked for, and the name of the service.
+pub const SERVICE: &str = "bench";
 /// The start of every allowed path.
 pub const PREFIX: &str = "/x";
 

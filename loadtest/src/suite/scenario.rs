@@ -1,0 +1,102 @@
+//! What is compared. It must not know how a scenario is booted.
+
+use super::peer::{Address, Peer};
+
+/// One way to authorize, or not to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scenario {
+    /// Its key in the report.
+    pub name: String,
+    /// What it runs.
+    pub kind: Kind,
+}
+
+/// What stands in the way of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Our sidecar asked by `ext_authz`, every answer from its cache.
+    CheckHit,
+    /// Our sidecar asked by `ext_authz`, every answer evaluated anew.
+    CheckMiss,
+    /// A wasm filter that does nothing.
+    EmptyWasm,
+    /// Our filter with so many policies behind it, every answer from its own memory.
+    FilterHit(usize),
+    /// Nothing.
+    NoFilter,
+    /// An `ext_authz` server that allows everything.
+    NoopExtAuthz,
+    /// Somebody else's `ext_authz` server.
+    Peer(Address),
+    /// Envoy's own RBAC filter with so many policies.
+    Rbac(usize),
+}
+
+impl Scenario {
+    /// Every scenario, and one for each peer.
+    pub fn all(peers: &[Peer]) -> Vec<Self> {
+        let fixed = FIXED.into_iter().map(|(name, kind)| Self { name: name.to_owned(), kind });
+        let with = |peer: &Peer| Self { name: format!("peer_{}", peer.name), kind: Kind::Peer(peer.address.clone()) };
+        fixed.chain(peers.iter().map(with)).collect()
+    }
+
+    /// The scenarios named in `only`, or all if it is empty; in the order of [`Scenario::all`].
+    ///
+    /// # Errors
+    /// A name that no scenario has.
+    pub fn select(peers: &[Peer], only: &[String]) -> Result<Vec<Self>, UnknownScenario> {
+        let all = Self::all(peers);
+        if let Some(name) = only.iter().find(|name| all.iter().all(|scenario| scenario.name != **name)) {
+            let known = all.iter().map(|scenario| scenario.name.as_str()).collect::<Vec<_>>().join(", ");
+            return Err(UnknownScenario { name: name.clone(), known });
+        }
+        Ok(all.into_iter().filter(|scenario| only.is_empty() || only.contains(&scenario.name)).collect())
+    }
+}
+
+/// A scenario was asked for that does not exist.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no scenario `{name}`; there are: {known}")]
+pub struct UnknownScenario {
+    name: String,
+    known: String,
+}
+
+const FIXED: [(&str, Kind); 11] = [
+    ("no_filter", Kind::NoFilter),
+    ("rbac_1", Kind::Rbac(1)),
+    ("rbac_100", Kind::Rbac(100)),
+    ("rbac_1000", Kind::Rbac(1_000)),
+    ("empty_wasm", Kind::EmptyWasm),
+    ("filter_hit", Kind::FilterHit(1)),
+    ("filter_hit_100", Kind::FilterHit(100)),
+    ("filter_hit_1000", Kind::FilterHit(1_000)),
+    ("noop_ext_authz", Kind::NoopExtAuthz),
+    ("check_hit", Kind::CheckHit),
+    ("check_miss", Kind::CheckMiss),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(only: &[&str]) -> Result<Vec<String>, UnknownScenario> {
+        let only: Vec<_> = only.iter().map(|name| (*name).to_owned()).collect();
+        let peers = ["opa=127.0.0.1:1".parse().unwrap()];
+        Ok(Scenario::select(&peers, &only)?.into_iter().map(|scenario| scenario.name).collect())
+    }
+
+    #[test]
+    fn every_peer_is_a_scenario() {
+        let all = names(&[]).unwrap();
+        assert_eq!(all.len(), 12);
+        assert_eq!(all.last().unwrap(), "peer_opa");
+    }
+
+    #[test]
+    fn some_can_be_picked_but_none_invented() {
+        assert_eq!(names(&["peer_opa", "no_filter"]).unwrap(), ["no_filter", "peer_opa"]);
+        let error = names(&["rbac"]).unwrap_err().to_string();
+        assert!(error.starts_with("there is no scenario `rbac`; there are: no_filter, rbac_1, "), "{error}");
+    }
+}

@@ -1,0 +1,21 @@
+//! Who is on the other end of a hop: X.509-SVIDs verified against the trust bundle of their own trust domain; it decides nothing about them.
+
+mod bundle;
+mod bundle_files;
+mod leaf;
+mod memo;
+mod name;
+mod pem;
+mod presented;
+mod refusal;
+pub mod svid;
+#[cfg(test)]
+mod test_pki;
+mod validity;
+mod verifier;
+
+pub use bundle::{Bundle, Bundles, InvalidBundle};
+pub use bundle_files::{BundleFiles, BundleSource, InvalidBundleFile, InvalidBundleFiles, Reload};
+pub use presented::PresentedCertificate;
+pub use refusal::Refusal;
+pub use verifier::{MemoCounts, Verifier};

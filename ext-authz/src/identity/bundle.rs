@@ -1,0 +1,116 @@
+//! Trust bundles: the authorities of a trust domain, parsed once and then immutable. Bundles of different domains are never merged.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use authz_core::identity::{SpiffeId, TrustDomain};
+use rustls_pki_types::{CertificateDer, TrustAnchor};
+
+use super::{pem, validity::Validity};
+
+mod authority;
+mod error;
+mod json;
+mod jwks;
+
+pub use error::InvalidBundle;
+
+/// The X.509 authorities of one trust domain. None at all is a bundle too: it revokes every SVID of the domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bundle {
+    // INVARIANT: as many validities as anchors, in the same order.
+    anchors: Box<[TrustAnchor<'static>]>,
+    validities: Box<[Validity]>,
+    sequence: Option<u64>,
+    refresh_hint: Option<Duration>,
+}
+
+impl Bundle {
+    /// Reads PEM with one certificate or more, or a SPIFFE bundle (JSON, SPIFFE Trust Domain and Bundle §4), whichever it is.
+    pub fn parse(bytes: &[u8]) -> Result<Self, InvalidBundle> {
+        if bytes.len() > MAX_BUNDLE_BYTES {
+            return Err(InvalidBundle::TooLong { bytes: bytes.len() });
+        }
+        let text = str::from_utf8(bytes).map_err(|error| InvalidBundle::NotText { offset: error.valid_up_to() })?;
+        if text.trim_start().starts_with('{') { jwks::parse(text) } else { Self::from_pem(text) }
+    }
+
+    fn from_pem(text: &str) -> Result<Self, InvalidBundle> {
+        let certificates = pem::certificates(text, MAX_AUTHORITIES)?;
+        if certificates.is_empty() {
+            return Err(InvalidBundle::NoCertificate);
+        }
+        let places = (1..).map(|position| format!("certificate {position}"));
+        Self::of(places.zip(&certificates), None, None)
+    }
+
+    /// From certificates, each with the words for where it stands.
+    fn of<'a>(
+        certificates: impl Iterator<Item = (String, &'a CertificateDer<'static>)>,
+        sequence: Option<u64>,
+        refresh_hint: Option<Duration>,
+    ) -> Result<Self, InvalidBundle> {
+        let authorities = certificates.map(|(place, certificate)| authority::read(&place, certificate));
+        let (anchors, validities): (Vec<_>, Vec<_>) = authorities.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+        Ok(Self { anchors: anchors.into(), validities: validities.into(), sequence, refresh_hint })
+    }
+
+    /// How many authorities it has.
+    pub fn authorities(&self) -> usize {
+        self.anchors.len()
+    }
+
+    /// `spiffe_sequence`, which grows with each change (SPIFFE Trust Domain and Bundle §4.1.1).
+    pub fn sequence(&self) -> Option<u64> {
+        self.sequence
+    }
+
+    /// `spiffe_refresh_hint`: how often the publisher wants us to look (§4.1.2).
+    pub fn refresh_hint(&self) -> Option<Duration> {
+        self.refresh_hint
+    }
+
+    pub(super) fn anchors(&self) -> &[TrustAnchor<'static>] {
+        &self.anchors
+    }
+
+    /// For how long an anchor of this bundle is itself valid; two with one name and key are told apart by where they are.
+    pub(super) fn validity_of(&self, anchor: &TrustAnchor<'_>) -> Option<Validity> {
+        let position = self.anchors.iter().position(|ours| std::ptr::addr_eq(ours, anchor))?;
+        self.validities.get(position).copied()
+    }
+}
+
+/// The bundle of each trust domain, cheap to clone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bundles(Arc<BTreeMap<TrustDomain, Arc<Bundle>>>);
+
+impl Bundles {
+    /// One bundle for each trust domain.
+    pub fn new(bundles: impl IntoIterator<Item = (TrustDomain, Arc<Bundle>)>) -> Self {
+        Self(Arc::new(bundles.into_iter().collect()))
+    }
+
+    /// The bundle of this trust domain.
+    pub fn get(&self, trust_domain: &TrustDomain) -> Option<&Arc<Bundle>> {
+        self.0.get(trust_domain)
+    }
+
+    /// The bundle of the trust domain that `id` belongs to.
+    pub fn of(&self, id: &SpiffeId) -> Option<&Bundle> {
+        self.0.get(id.trust_domain()).map(Arc::as_ref)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (&TrustDomain, &Bundle)> {
+        self.0.iter().map(|(trust_domain, bundle)| (trust_domain, bundle.as_ref()))
+    }
+}
+
+/// Most bytes of one bundle; also what a reader of bundle files needs to read at most.
+pub(super) const MAX_BUNDLE_BYTES: usize = 4 * 1024 * 1024;
+
+/// Most authorities of one trust domain: each may have to be tried for each signature.
+const MAX_AUTHORITIES: usize = 1000;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+//! Trust bundles in files, read again when they change. A file that can't be used changes nothing but the log.
+
+use std::{
+    fmt,
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use authz_core::identity::TrustDomain;
+use thiserror::Error;
+use tokio::task::spawn_blocking;
+
+use super::bundle::{Bundle, Bundles, InvalidBundle, MAX_BUNDLE_BYTES};
+use crate::files::{self, FileWatch};
+
+/// Where the bundle of a trust domain is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BundleSource {
+    /// Whose bundle it is: configuration says so, no bundle does (SPIFFE Trust Domain and Bundle §5).
+    pub trust_domain: TrustDomain,
+    /// PEM or SPIFFE bundle JSON.
+    pub file: PathBuf,
+}
+
+/// The configured files and the bundles last accepted from them.
+pub struct BundleFiles {
+    sources: Arc<[BundleSource]>,
+    watch: FileWatch,
+    bundles: Bundles,
+}
+
+impl BundleFiles {
+    /// Reads every file. At the start there is no old bundle to keep, so one bad file is an error.
+    ///
+    /// # Errors
+    /// All files that can't be read or used, or that files can't be watched at all.
+    pub fn load(sources: Vec<BundleSource>) -> Result<Self, InvalidBundleFiles> {
+        let watch = files::watch(sources.iter().map(|source| source.file.clone()).collect());
+        let watch = watch.map_err(|error| InvalidBundleFiles(vec![unreadable(Path::new("."), &error)]))?;
+        let (bundles, refused) = read(&sources, &Bundles::default());
+        if refused.is_empty() {
+            Ok(Self { sources: sources.into(), watch, bundles })
+        } else {
+            Err(InvalidBundleFiles(refused))
+        }
+    }
+
+    /// What is in force.
+    pub fn bundles(&self) -> &Bundles {
+        &self.bundles
+    }
+
+    /// Waits until a file changes, then reads all of them. May be dropped and called again without missing a change.
+    pub async fn changed(&mut self) -> Reload {
+        self.watch.changed().await;
+        let (sources, old) = (Arc::clone(&self.sources), self.bundles.clone());
+        let (bundles, refused) =
+            spawn_blocking(move || read(&sources, &old)).await.unwrap_or_else(|_| (self.bundles.clone(), Vec::new()));
+        for file in &refused {
+            tracing::error!(error = %file, "trust bundle refused, the old one stays in force");
+        }
+        let is_new = bundles != self.bundles;
+        self.bundles = bundles;
+        Reload { bundles: is_new.then(|| self.bundles.clone()), refused }
+    }
+}
+
+/// What came of reading the files again.
+#[derive(Debug)]
+pub struct Reload {
+    /// All bundles, if any of them is another than before.
+    pub bundles: Option<Bundles>,
+    /// Files that were not accepted; what they held before stays in force.
+    pub refused: Vec<InvalidBundleFile>,
+}
+
+/// A bundle file that was not accepted.
+#[derive(Debug, Error)]
+#[error("trust bundle {}: {cause}", .file.display())]
+pub struct InvalidBundleFile {
+    /// The file.
+    pub file: PathBuf,
+    /// What is wrong with it.
+    pub cause: BundleFileCause,
+}
+
+/// Why a bundle file was not accepted.
+#[derive(Debug, Error)]
+pub enum BundleFileCause {
+    /// Its content is no bundle.
+    #[error(transparent)]
+    Content(#[from] InvalidBundle),
+    /// It can't be read.
+    #[error("can't be read: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Bundle files that were not accepted, all of them.
+#[derive(Debug)]
+pub struct InvalidBundleFiles(pub Vec<InvalidBundleFile>);
+
+impl fmt::Display for InvalidBundleFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for InvalidBundleFiles {}
+
+/// Every source read; where that fails, what `old` has.
+fn read(sources: &[BundleSource], old: &Bundles) -> (Bundles, Vec<InvalidBundleFile>) {
+    let mut bundles = Vec::new();
+    let mut refused = Vec::new();
+    for BundleSource { trust_domain, file } in sources {
+        match read_one(file) {
+            Ok(bundle) => bundles.push((trust_domain.clone(), Arc::new(bundle))),
+            Err(cause) => {
+                refused.push(InvalidBundleFile { file: file.clone(), cause });
+                bundles.extend(old.get(trust_domain).map(|bundle| (trust_domain.clone(), Arc::clone(bundle))));
+            }
+        }
+    }
+    (Bundles::new(bundles), refused)
+}
+
+fn read_one(file: &Path) -> Result<Bundle, BundleFileCause> {
+    let mut bytes = Vec::new();
+    // One byte more than allowed is enough to be refused, however long the file is.
+    File::open(file)?.take(MAX_BUNDLE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(Bundle::parse(&bytes)?)
+}
+
+fn unreadable(file: &Path, error: &io::Error) -> InvalidBundleFile {
+    InvalidBundleFile { file: file.to_owned(), cause: io::Error::new(error.kind(), error.to_string()).into() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,43 @@
+//! Why a certificate proves nothing: the closed reason for everybody, and words for whoever debugs it. It holds no key and no personal data.
+
+use std::{borrow::Cow, fmt};
+
+use authz_core::reason::Reason;
+
+/// A certificate that was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    reason: Reason,
+    detail: Cow<'static, str>,
+}
+
+impl Refusal {
+    /// Refuses for `reason`; `detail` says what exactly was found.
+    pub fn new(reason: Reason, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { reason, detail: detail.into() }
+    }
+
+    /// Refuses what is no certificate, with the words of whoever could not read it.
+    #[expect(clippy::needless_pass_by_value, reason = "map_err gives its error away")]
+    pub(super) fn malformed(error: impl ToString) -> Self {
+        Self::new(Reason::CertificateMalformed, error.to_string())
+    }
+
+    /// The reason, always of class identity.
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// What exactly was found; for logs, not for clients.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.reason, self.detail)
+    }
+}
+
+impl std::error::Error for Refusal {}

@@ -60,7 +60,7 @@ check cargo fmt --all --check
 check cargo fmt --manifest-path fuzz/Cargo.toml --check
 scripts
 dependencies
-check cargo clippy --locked --workspace --all-targets -- -D warnings
+check cargo clippy --locked --keep-going --workspace --all-targets -- -D warnings
 
 for what in "${skipped[@]}"; do say "NOT CHECKED: $what"; done
 for what in "${failed[@]}"; do say "FAILED: $what"; done

@@ -209,11 +209,8 @@ impl fmt::Display for ClientError {
 impl std::error::Error for ClientError {}
 
 async fn http1_handshake(stream: TlsStream<TcpStream>) -> Result<http1::SendRequest<Full<Bytes>>, ClientError> {
-    let (sender, connection) = http1::Builder::new()
-        .max_headers(20_000)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(ClientError::Http)?;
+    let (sender, connection) =
+        http1::Builder::new().max_headers(20_000).handshake(TokioIo::new(stream)).await.map_err(ClientError::Http)?;
     tokio::spawn(connection);
     Ok(sender)
 }

@@ -21,22 +21,19 @@ pub enum Door {
     Unix(PathBuf),
 }
 
-/// What came back: status and body, or why nothing did.
-pub type Answer = io::Result<(StatusCode, Bytes)>;
-
 impl Door {
     /// `GET path`.
-    pub async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> io::Result<(StatusCode, Bytes)> {
         self.send(request("GET", path, Bytes::new())).await
     }
 
     /// `POST path` with a JSON body (empty: none).
-    pub async fn post(&self, path: &str, body: impl Into<Bytes>) -> Answer {
+    pub async fn post(&self, path: &str, body: impl Into<Bytes>) -> io::Result<(StatusCode, Bytes)> {
         self.send(request("POST", path, body.into())).await
     }
 
     /// Any request; the caller sets what it needs.
-    pub async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+    pub async fn send(&self, request: Request<Full<Bytes>>) -> io::Result<(StatusCode, Bytes)> {
         match self {
             Self::Tcp(address) => exchange(TcpStream::connect(address).await?, request).await,
             Self::Unix(path) => exchange(UnixStream::connect(path).await?, request).await,
@@ -54,7 +51,7 @@ fn request(method: &str, path: &str, body: Bytes) -> Request<Full<Bytes>> {
         .unwrap()
 }
 
-async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Answer
+async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> io::Result<(StatusCode, Bytes)>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

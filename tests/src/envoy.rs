@@ -38,7 +38,13 @@ impl Envoy {
         let mut command = Command::new(binary());
         command.arg("--config-path").arg(config).args(["--concurrency", &concurrency.to_string()]);
         // Without a base id of its own an Envoy meddles with the others of this machine; access logs must not lag.
-        command.args(["--use-dynamic-base-id", "--file-flush-interval-msec", "20", "--log-level", "info"]);
+        command.args([
+            "--use-dynamic-base-id",
+            "--file-flush-interval-msec",
+            "20",
+            "--component-log-level",
+            "main:warning",
+        ]);
         let mut process = Process::spawn("envoy", &mut command, &dir.path().join("envoy.log"));
         let admin = Door::Unix(admin_socket(dir.path()));
         eventually("live Envoy", async || {
@@ -115,8 +121,8 @@ impl Envoy {
 /// # Panics
 /// If it is not there, saying how to get it: real tests never skip.
 pub fn binary() -> PathBuf {
-    let path = env::var_os("COUNTERSIGN_ENVOY")
-        .map_or_else(|| crate::root().join("target/envoy/bin/envoy"), PathBuf::from);
+    let path =
+        env::var_os("COUNTERSIGN_ENVOY").map_or_else(|| crate::root().join("target/envoy/bin/envoy"), PathBuf::from);
     assert!(
         path.is_file(),
         "no Envoy at {}: run `scripts/envoy.sh` (it installs the official release) or set COUNTERSIGN_ENVOY",

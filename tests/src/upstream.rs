@@ -87,7 +87,10 @@ async fn serve_connection(stream: TcpStream, counts: Arc<Counts>) {
     let _ = server.serve_connection(TokioIo::new(stream), service).await;
 }
 
-async fn answer(request: Request<Incoming>, counts: Arc<Counts>) -> Result<Response<Body>, Infallible> {
+async fn answer(
+    request: Request<Incoming>,
+    counts: Arc<Counts>,
+) -> Result<Response<BoxBody<Bytes, Infallible>>, Infallible> {
     counts.requests.fetch_add(1, Ordering::SeqCst);
     if request.uri().path() == "/stream" {
         return Ok(Response::new(ticks(counts)));
@@ -95,13 +98,13 @@ async fn answer(request: Request<Incoming>, counts: Arc<Counts>) -> Result<Respo
     Ok(Response::builder().header("content-type", "application/json").body(echo(request).await).unwrap())
 }
 
-async fn echo(request: Request<Incoming>) -> Body {
+async fn echo(request: Request<Incoming>) -> BoxBody<Bytes, Infallible> {
     let (parts, body) = request.into_parts();
-    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let echo = json!({
         "method": parts.method.as_str(),
-        "path": parts.uri.path_and_query().map(|path| path.as_str()),
-        "authority": parts.uri.authority().map(|authority| authority.as_str()),
+        "path": parts.uri.path_and_query().map(http::uri::PathAndQuery::as_str),
+        "authority": parts.uri.authority().map(http::uri::Authority::as_str),
         "version": format!("{:?}", parts.version),
         "headers": pairs(&parts.headers),
         "body_bytes": body.len(),
@@ -114,7 +117,7 @@ fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {
     headers.iter().map(|(name, value)| (name.to_string(), latin_1(value.as_bytes()))).collect()
 }
 
-fn ticks(counts: Arc<Counts>) -> Body {
+fn ticks(counts: Arc<Counts>) -> BoxBody<Bytes, Infallible> {
     let open = OpenStream::new(counts);
     let frames = IntervalStream::new(interval(TICK)).enumerate().map(move |(number, _)| {
         let _held_until_the_body_is_dropped = &open;
@@ -137,7 +140,5 @@ impl Drop for OpenStream {
         self.0.open_streams.fetch_sub(1, Ordering::SeqCst);
     }
 }
-
-type Body = BoxBody<Bytes, Infallible>;
 
 const TICK: Duration = Duration::from_millis(50);

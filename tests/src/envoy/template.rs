@@ -16,9 +16,11 @@ pub struct EnvoyBuilder {
     template: PathBuf,
     dir: TempDir,
     values: BTreeMap<&'static str, String>,
-    changes: Vec<Box<dyn FnOnce(&mut Value)>>,
+    changes: Vec<Change>,
     concurrency: u32,
 }
+
+struct Change(Box<dyn FnOnce(&mut Value)>);
 
 impl EnvoyBuilder {
     pub(super) fn new(template: &Path) -> Self {
@@ -103,7 +105,7 @@ impl EnvoyBuilder {
 
     /// Any other change to the parsed configuration.
     pub fn change(mut self, change: impl FnOnce(&mut Value) + 'static) -> Self {
-        self.changes.push(Box::new(change));
+        self.changes.push(Change(Box::new(change)));
         self
     }
 
@@ -114,7 +116,7 @@ impl EnvoyBuilder {
     pub async fn start(self) -> Envoy {
         let config = self.dir.path().join("envoy.json");
         let mut parsed: Value = parse(&self.template, &self.values);
-        self.changes.into_iter().for_each(|change| change(&mut parsed));
+        self.changes.into_iter().for_each(|Change(change)| change(&mut parsed));
         fs::write(&config, parsed.to_string()).unwrap();
         Envoy::boot(self.dir, &config, self.concurrency).await
     }
@@ -146,7 +148,8 @@ fn parse(template: &Path, values: &BTreeMap<&str, String>) -> Value {
 
 /// Replaces each `${NAME}` outside of comments, as `envsubst` would.
 fn filled(yaml: &str, values: &BTreeMap<&str, String>) -> String {
-    let mut text: String = yaml.lines().filter(|line| !line.trim_start().starts_with('#')).flat_map(|line| [line, "\n"]).collect();
+    let mut text: String =
+        yaml.lines().filter(|line| !line.trim_start().starts_with('#')).flat_map(|line| [line, "\n"]).collect();
     for (name, value) in values {
         text = text.replace(&format!("${{{name}}}"), value);
     }

@@ -86,7 +86,9 @@ impl Authority {
             Fault::ForeignAuthority => Authority::new("foreign.test").leaf(path).id(&self.id(path)).issue(),
             Fault::UnknownTrustDomain => Authority::new("unknown.test").issue(path),
             Fault::IntermediateIsNoCa => self.same_root().with_intermediate_that_is_no_ca().issue(path),
-            Fault::MissingIntermediate => self.same_root().with_intermediate().leaf(path).without_intermediate().issue(),
+            Fault::MissingIntermediate => {
+                self.same_root().with_intermediate().leaf(path).without_intermediate().issue()
+            }
             _ => wrong_leaf(self.leaf(path), &self.id(path), fault).issue(),
         }
     }
@@ -113,7 +115,10 @@ fn wrong_leaf<'a>(leaf: Leaf<'a>, id: &str, fault: Fault) -> Leaf<'a> {
         Fault::TwoUriSans => leaf.uris(&[id, &format!("{id}-second")]),
         Fault::UpperCaseTrustDomain => leaf.uris(&[&upper_case_trust_domain(id)]),
         Fault::UriSanAndForeignUri => leaf.uris(&[id, "https://workload.test/"]),
-        Fault::ForeignAuthority | Fault::IntermediateIsNoCa | Fault::MissingIntermediate | Fault::UnknownTrustDomain => {
+        Fault::ForeignAuthority
+        | Fault::IntermediateIsNoCa
+        | Fault::MissingIntermediate
+        | Fault::UnknownTrustDomain => {
             unreachable!("{fault:?} is a fault of the chain")
         }
     }

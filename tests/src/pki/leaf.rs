@@ -119,11 +119,14 @@ impl<'a> Leaf<'a> {
 
     /// Signs it.
     pub fn issue(self) -> Svid {
-        let key = self.key_pem.as_deref().map_or_else(|| KeyPair::generate().unwrap(), |pem| KeyPair::from_pem(pem).unwrap());
+        let key =
+            self.key_pem.as_deref().map_or_else(|| KeyPair::generate().unwrap(), |pem| KeyPair::from_pem(pem).unwrap());
         let signer = self.authority.signer();
         let leaf = self.params().signed_by(&key, &signer.issuer).unwrap();
         let mut chain = vec![leaf.der().to_vec()];
-        if self.with_intermediate && let Some(intermediate) = &self.authority.intermediate {
+        if self.with_intermediate
+            && let Some(intermediate) = &self.authority.intermediate
+        {
             chain.push(intermediate.der.clone());
         }
         Svid::new(self.id, chain, key.serialize_der(), self.serial.map(|serial| hex(&serial_bytes(serial))))
@@ -162,12 +165,12 @@ fn serial_bytes(serial: u64) -> Vec<u8> {
 
 /// keyUsage as RFC 5280 §4.2.1.3 encodes it, but not critical, which rcgen itself never writes.
 fn key_usage_extension(usages: &[KeyUsagePurpose]) -> CustomExtension {
-    let bits = usages.iter().fold(0_u8, |bits, usage| bits | bit(usage));
+    let bits = usages.iter().fold(0_u8, |bits, usage| bits | bit(*usage));
     let unused = u8::try_from(bits.trailing_zeros().min(7)).unwrap();
     CustomExtension::from_oid_content(&[2, 5, 29, 15], vec![0x03, 0x02, unused, bits])
 }
 
-fn bit(usage: &KeyUsagePurpose) -> u8 {
+fn bit(usage: KeyUsagePurpose) -> u8 {
     match usage {
         KeyUsagePurpose::DigitalSignature => 0x80,
         KeyUsagePurpose::KeyCertSign => 0x04,

@@ -1,7 +1,11 @@
 //! The Countersign sidecar as a library: edges around the pure core; each module is one room, wired together in `sidecar`.
 
+pub mod audit;
 pub mod clock;
+pub mod config;
 pub mod files;
 pub mod identity;
+pub mod metrics;
+pub mod policy;
 pub mod signals;
 pub mod wire;

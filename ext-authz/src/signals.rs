@@ -1,0 +1,10 @@
+//! The sidecar's signals: a durable log, and the one path by which a new signal enters it and takes effect.
+
+pub mod convert;
+mod log;
+mod plane;
+mod tail;
+
+pub use log::{Appended, Log, LogError};
+pub use plane::{Accepted, SignalPlane, SubmitError};
+pub use tail::{Entry, Tail, TailEnd};

@@ -1,0 +1,192 @@
+//! The one path of a signal: log, then live state, then followers, then the sender. It decides nothing about requests.
+
+use std::{sync::Arc, thread::JoinHandle, time::Instant};
+
+use authz_core::signal::{Seq, Signal};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    log::{Appended, Log, LogError},
+    tail::{Entry, Ring, Tail, TailEnd},
+};
+
+/// The live log: its writer thread flushes what came in together with one fsync.
+#[derive(Debug)]
+pub struct SignalPlane {
+    log: Arc<Log>,
+    ring: Arc<Ring>,
+    // Both are there until the drop.
+    requests: Option<mpsc::Sender<Request>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+/// A signal that is durable, and in force in this sidecar.
+#[derive(Clone, Debug)]
+pub struct Accepted {
+    /// Its position.
+    pub seq: Seq,
+    /// As it stands in the log.
+    pub signal: Arc<Signal>,
+    /// Whether it was there before: nothing changed.
+    pub known: bool,
+}
+
+/// Why a signal is not in force.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// The log does not take it.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The sidecar ends; the signal may have become durable or not.
+    #[error("the sidecar is stopping, send the signal again with the same id once it is back")]
+    Stopped,
+}
+
+struct Request {
+    signal: Signal,
+    received: Instant,
+    answer: oneshot::Sender<Result<Accepted, SubmitError>>,
+}
+
+impl SignalPlane {
+    /// Starts taking new signals into `log`, whose entries the caller has put in force already ([`Log::replay`]).
+    ///
+    /// `apply` sees each new signal exactly once, in order, in batches that may take effect together. It runs after the
+    /// signal is durable and returns before the sender and the followers hear of it.
+    pub fn start(log: Log, apply: impl FnMut(&[Entry]) + Send + 'static) -> Result<Self, LogError> {
+        let ring = Arc::new(recent(&log)?);
+        let (requests, inbox) = mpsc::channel(MAX_BATCH);
+        let log = Arc::new(log);
+        let writer = Writer { log: Arc::clone(&log), ring: Arc::clone(&ring), apply };
+        let thread = std::thread::Builder::new().name("signal-log".to_owned());
+        let writer = thread.spawn(move || writer.run(inbox)).map_err(|error| log.unusable(error))?;
+        Ok(Self { log, ring, requests: Some(requests), writer: Some(writer) })
+    }
+
+    /// Makes `signal` durable and puts it in force; when it returns, both have happened.
+    ///
+    /// If the caller gives up waiting, the signal goes its way all the same.
+    pub async fn submit(&self, signal: Signal) -> Result<Accepted, SubmitError> {
+        let (answer, answered) = oneshot::channel();
+        let request = Request { signal, received: Instant::now(), answer };
+        let requests = self.requests.as_ref().ok_or(SubmitError::Stopped)?;
+        requests.send(request).await.map_err(|_| SubmitError::Stopped)?;
+        answered.await.map_err(|_| SubmitError::Stopped)?
+    }
+
+    /// The position up to which everything is durable and in force.
+    pub fn head(&self) -> Seq {
+        self.ring.head()
+    }
+
+    /// Follows the log after `after`, from memory only.
+    pub fn subscribe_from(&self, after: Seq) -> Result<Tail, TailEnd> {
+        self.ring.subscribe(after)
+    }
+
+    /// When the signal at `seq` came in, if that is not long ago.
+    pub fn received(&self, seq: Seq) -> Option<Instant> {
+        self.ring.received(seq)
+    }
+
+    /// The log itself, for reading; reads block on the disk.
+    pub fn log(&self) -> &Arc<Log> {
+        &self.log
+    }
+
+    /// Ends every tail, so that the streams behind them end; signals are still taken.
+    pub fn close(&self) {
+        self.ring.close();
+    }
+
+    /// Waits for [`SignalPlane::close`].
+    pub async fn closed(&self) {
+        self.ring.closed().await;
+    }
+
+    /// Whether signals can be taken: false once a write has failed or the writer is gone.
+    pub fn is_healthy(&self) -> bool {
+        !self.log.has_failed() && self.requests.as_ref().is_some_and(|requests| !requests.is_closed())
+    }
+}
+
+impl Drop for SignalPlane {
+    fn drop(&mut self) {
+        self.close();
+        self.requests.take();
+        if let Some(writer) = self.writer.take() {
+            // It can only fail by a panic, which has been reported.
+            let _ = writer.join();
+        }
+    }
+}
+
+struct Writer<A> {
+    log: Arc<Log>,
+    ring: Arc<Ring>,
+    apply: A,
+}
+
+impl<A: FnMut(&[Entry])> Writer<A> {
+    fn run(mut self, mut inbox: mpsc::Receiver<Request>) {
+        let mut batch = Vec::new();
+        while inbox.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
+            self.take(batch.drain(..).collect());
+        }
+    }
+
+    fn take(&mut self, batch: Vec<Request>) {
+        let (signals, senders): (Vec<_>, Vec<_>) =
+            batch.into_iter().map(|it| (it.signal, (it.received, it.answer))).unzip();
+        let results = match self.log.append_all(signals) {
+            Ok(results) => results,
+            Err(error) => {
+                tracing::error!(%error, "signals were not accepted");
+                return senders.into_iter().for_each(|(_, answer)| reply(answer, Err(error.clone().into())));
+            }
+        };
+        let results: Vec<_> = results.into_iter().map(|result| result.map(Accepted::from)).collect();
+        let new = results.iter().zip(&senders).filter_map(|(result, (received, _))| entry(result, *received));
+        let new: Vec<_> = new.collect();
+        if !new.is_empty() {
+            (self.apply)(&new);
+            self.ring.publish(&new);
+        }
+        for (result, (_, answer)) in results.into_iter().zip(senders) {
+            reply(answer, result.map_err(SubmitError::from));
+        }
+    }
+}
+
+impl From<Appended> for Accepted {
+    fn from(Appended { seq, signal, known }: Appended) -> Self {
+        Self { seq, signal: Arc::new(signal), known }
+    }
+}
+
+/// A ring with the last entries of the log.
+fn recent(log: &Log) -> Result<Ring, LogError> {
+    let received = Instant::now();
+    let after = Seq(log.head().0.saturating_sub(Ring::CAPACITY as u64));
+    let entries = log.read_after(after, Ring::CAPACITY)?;
+    let ring = Ring::new();
+    let as_entry = |(seq, signal)| Entry { seq, signal: Arc::new(signal), received };
+    ring.publish(&entries.into_iter().map(as_entry).collect::<Vec<_>>());
+    Ok(ring)
+}
+
+fn entry(result: &Result<Accepted, LogError>, received: Instant) -> Option<Entry> {
+    let accepted = result.as_ref().ok().filter(|accepted| !accepted.known)?;
+    Some(Entry { seq: accepted.seq, signal: Arc::clone(&accepted.signal), received })
+}
+
+fn reply(answer: oneshot::Sender<Result<Accepted, SubmitError>>, result: Result<Accepted, SubmitError>) {
+    // A sender that went away loses the answer, not the signal.
+    let _ = answer.send(result);
+}
+
+/// Most signals that share one fsync, and most that may wait for it.
+const MAX_BATCH: usize = 1024;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,25 @@
+//! Countersign's own protocols with their services and clients; the messages live in `authz_wire`, and no rule lives here.
+
+/// The control API: messages, `control_client`, `control_server`.
+pub mod control {
+    pub use authz_wire::control::*;
+
+    pub use self::generated::{control_client, control_server};
+
+    mod generated {
+        #![allow(missing_docs, clippy::pedantic)]
+        tonic::include_proto!("countersign.control.v1");
+    }
+}
+
+/// The link between filter and sidecar: messages, `link_client`, `link_server`.
+pub mod link {
+    pub use authz_wire::link::*;
+
+    pub use self::generated::{link_client, link_server};
+
+    mod generated {
+        #![allow(missing_docs, clippy::pedantic)]
+        tonic::include_proto!("countersign.link.v1");
+    }
+}

@@ -44,7 +44,7 @@ const POLL_EVERY: Duration = Duration::from_secs(3);
 /// # Errors
 /// A path is empty, or relative while the current directory is unknown.
 pub fn watch(paths: Vec<PathBuf>) -> io::Result<FileWatch> {
-    let paths = paths.iter().map(std::path::absolute).collect::<io::Result<Arc<[PathBuf]>>>()?;
+    let paths = paths.into_iter().map(std::path::absolute).collect::<io::Result<Arc<[PathBuf]>>>()?;
     let stirred = Arc::new(Notify::new());
     let mut watch = FileWatch {
         seen: Survey::default(),

@@ -1,6 +1,8 @@
 //! The Countersign sidecar as a library: edges around the pure core; each module is one room, wired together in `sidecar`.
 
 pub mod audit;
+pub mod cache;
+pub mod check;
 pub mod clock;
 pub mod config;
 pub mod files;
@@ -8,4 +10,5 @@ pub mod identity;
 pub mod metrics;
 pub mod policy;
 pub mod signals;
+pub mod state;
 pub mod wire;

@@ -1,0 +1,34 @@
+//! Cedar: from files to decisions. It reads, checks, indexes and evaluates policies; it admits nobody and caches no decision.
+//!
+//! Direction inside: `problem, source → statement, vocabulary → directory, reads, index → compiled → compile → files → report, watch`.
+
+mod compile;
+mod compiled;
+mod context;
+mod directory;
+mod evaluation;
+mod files;
+mod index;
+mod problem;
+mod reads;
+mod report;
+mod scope;
+mod shape;
+mod source;
+mod statement;
+mod vocabulary;
+mod watch;
+
+pub use self::{
+    compile::compile,
+    compiled::CompiledPolicies,
+    files::{PolicyError, PolicyFiles, Unreadable, load},
+    problem::{InvalidPolicies, Position, Problem},
+    report::{Report, report},
+    source::{Source, Sources},
+    vocabulary::BUILT_IN_SCHEMA,
+    watch::{PolicyEvent, watch},
+};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+//! A policy set ready to decide admitted requests; it reads no file and keeps no decision.
+
+use std::{collections::HashMap, sync::Arc};
+
+use authz_core::{
+    decision::{Decision, DecisionId},
+    gate::Admitted,
+    plan::{Plan, PolicyDigest},
+    reason::Reason,
+    time::Timestamp,
+};
+use cedar_policy::{EntityUid, PolicyId, Request};
+
+use self::{callers::Callers, error_log::ErrorLog};
+use super::{
+    context,
+    evaluation::{Findings, evaluate},
+    problem::Problem,
+    shape::Shape,
+};
+
+pub(super) mod callers;
+pub(super) mod error_log;
+
+/// Policies in force: checked, indexed, and with the plan of what they read.
+pub struct CompiledPolicies {
+    pub(super) plan: Plan,
+    pub(super) methods: HashMap<Box<str>, Method>,
+    pub(super) service: EntityUid,
+    pub(super) callers: Callers,
+    pub(super) names: HashMap<PolicyId, Name>,
+    pub(super) size: Size,
+    pub(super) warnings: Vec<Problem>,
+    pub(super) limits: Limits,
+    pub(super) errors: ErrorLog,
+}
+
+/// How requests with one method are asked about.
+pub(super) struct Method {
+    pub action: EntityUid,
+    /// Only what is in the key: what is not there can't make a cached decision differ from a fresh one.
+    pub context: Shape,
+}
+
+/// What a policy is called, and its place among the others.
+pub(super) struct Name {
+    pub position: usize,
+    pub text: Arc<str>,
+}
+
+/// How long decisions hold, in milliseconds.
+#[derive(Copy, Clone)]
+pub(super) struct Limits {
+    pub allow: u64,
+    pub deny: u64,
+}
+
+/// How many policies there are.
+#[derive(Copy, Clone)]
+pub(super) struct Size {
+    pub all: usize,
+    pub applicable: usize,
+}
+
+/// A verdict's reason and who determined it.
+type Judgement = (Reason, Arc<[Arc<str>]>);
+
+impl CompiledPolicies {
+    /// How facts become a key under these policies.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Which policy set it is.
+    pub fn digest(&self) -> PolicyDigest {
+        self.plan.digest()
+    }
+
+    /// How many policies there are, also those of other services.
+    pub fn len(&self) -> usize {
+        self.size.all
+    }
+
+    /// Never: an empty set does not compile.
+    pub fn is_empty(&self) -> bool {
+        self.size.all == 0
+    }
+
+    /// How many policies can match a request at this service.
+    pub fn applicable(&self) -> usize {
+        self.size.applicable
+    }
+
+    /// Whether the schema has an action for this method.
+    pub fn knows_method(&self, method: &str) -> bool {
+        self.methods.contains_key(method)
+    }
+
+    /// What is doubtful but no mistake.
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
+    }
+
+    /// Decides an admitted request. It holds until the limit of the configuration, and not beyond the caller's credential.
+    pub fn evaluate(&self, admitted: &Admitted<'_>, id: DecisionId, now: Timestamp) -> Decision {
+        let (reason, policies) = self.judge(admitted, now);
+        let limit = if reason == Reason::Permit { self.limits.allow } else { self.limits.deny };
+        let not_after = admitted.caller().credential().not_after();
+        let holds_until = now.saturating_add_millis(limit).min(not_after);
+        match reason {
+            Reason::Permit => Decision::allow(id, policies, holds_until),
+            denial => Decision::deny(id, denial, policies, holds_until),
+        }
+    }
+
+    fn judge(&self, admitted: &Admitted<'_>, now: Timestamp) -> Judgement {
+        let Some(method) = self.methods.get(admitted.http().method) else { return nobody(Reason::MethodUnknown) };
+        let caller = match self.callers.view(admitted.caller().credential().id()) {
+            Ok(caller) => caller,
+            Err(error) => return internal("caller", &*error),
+        };
+        let mut candidates = caller.policies.iter().flat_map(|bucket| bucket.of_action(&method.action)).peekable();
+        if candidates.peek().is_none() {
+            return nobody(Reason::NoPermit);
+        }
+        let context = match context::build(&method.context, admitted) {
+            Ok(context) => context,
+            Err(error) => return internal("context", &error),
+        };
+        match Request::new(caller.uid.clone(), method.action.clone(), self.service.clone(), context, None) {
+            Ok(request) => self.conclude(evaluate(candidates, &request, &caller.entities), now),
+            Err(error) => internal("request", &error),
+        }
+    }
+
+    fn conclude(&self, findings: Findings, now: Timestamp) -> Judgement {
+        match findings {
+            Findings::Forbidden(ids) => (Reason::Forbid, self.names(ids.iter())),
+            Findings::Failed(failures) => {
+                self.errors.report(&failures, now);
+                (Reason::PolicyError, self.names(failures.iter().map(|(id, _)| id)))
+            }
+            Findings::Permitted(ids) => (Reason::Permit, self.names(ids.iter())),
+            Findings::Silent => nobody(Reason::NoPermit),
+        }
+    }
+
+    /// Names in the order in which the policies were loaded, whatever order Cedar gave them in.
+    fn names<'i>(&self, ids: impl Iterator<Item = &'i PolicyId>) -> Arc<[Arc<str>]> {
+        let mut names: Vec<&Name> = ids.filter_map(|id| self.names.get(id)).collect();
+        names.sort_by_key(|name| name.position);
+        names.iter().map(|name| Arc::clone(&name.text)).collect()
+    }
+}
+
+fn nobody(reason: Reason) -> Judgement {
+    (reason, Arc::from([]))
+}
+
+fn internal(what: &str, error: &dyn std::error::Error) -> Judgement {
+    tracing::error!(%error, "request denied: its {what} could not be built");
+    nobody(Reason::Internal)
+}

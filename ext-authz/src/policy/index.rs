@@ -1,0 +1,87 @@
+//! Policies in buckets by scope, so that a request meets only those that can match it; it evaluates none.
+
+use std::{collections::HashMap, sync::Arc};
+
+use cedar_policy::{EntityUid, Policy, PolicySet};
+
+use super::{
+    problem::Unexpected,
+    scope::{Actions, Callers, Scope},
+};
+
+/// All policies that can match a request at this service.
+#[derive(Default)]
+pub(super) struct Index {
+    any: Arc<ByAction>,
+    exactly: HashMap<EntityUid, Arc<ByAction>>,
+    within: HashMap<EntityUid, Arc<ByAction>>,
+}
+
+/// Policies with the same constraint on the caller.
+#[derive(Default)]
+pub(super) struct ByAction {
+    any: PolicySet,
+    of: HashMap<EntityUid, PolicySet>,
+}
+
+/// Puts policies into buckets.
+#[derive(Default)]
+pub(super) struct Builder {
+    buckets: HashMap<Callers, ByAction>,
+}
+
+impl Builder {
+    /// Adds a policy under its scope.
+    pub fn add(&mut self, policy: &Policy, scope: Scope) -> Result<(), Unexpected> {
+        let bucket = self.buckets.entry(scope.callers).or_default();
+        match scope.actions {
+            Actions::Any => add(&mut bucket.any, policy),
+            Actions::Of(actions) => {
+                actions.into_iter().try_for_each(|action| add(bucket.of.entry(action).or_default(), policy))
+            }
+        }
+    }
+
+    /// The index.
+    pub fn build(self) -> Index {
+        let mut index = Index::default();
+        for (callers, bucket) in self.buckets {
+            let bucket = Arc::new(bucket);
+            match callers {
+                Callers::Any => index.any = bucket,
+                Callers::Exactly(uid) => drop(index.exactly.insert(uid, bucket)),
+                Callers::In(group) => drop(index.within.insert(group, bucket)),
+            }
+        }
+        index
+    }
+}
+
+fn add(policies: &mut PolicySet, policy: &Policy) -> Result<(), Unexpected> {
+    policies.add(policy.clone()).map_err(Unexpected::of)
+}
+
+impl Index {
+    /// The buckets of one caller, who is in `groups`.
+    pub fn of_caller<'a>(
+        &self,
+        caller: &'a EntityUid,
+        groups: impl Iterator<Item = &'a EntityUid>,
+    ) -> Vec<Arc<ByAction>> {
+        // `in` holds for the entity itself too.
+        let within = groups.chain([caller]).filter_map(|group| self.within.get(group));
+        let buckets = within.chain(self.exactly.get(caller)).chain([&self.any]);
+        buckets.filter(|bucket| !bucket.is_empty()).cloned().collect()
+    }
+}
+
+impl ByAction {
+    /// The policies that can match this action.
+    pub fn of_action(&self, action: &EntityUid) -> impl Iterator<Item = &PolicySet> {
+        [Some(&self.any), self.of.get(action)].into_iter().flatten().filter(|policies| !policies.is_empty())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.any.is_empty() && self.of.is_empty()
+    }
+}

@@ -1,0 +1,86 @@
+//! What `countersign policy validate` says about a policy set; it prints nothing itself.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::{
+    files::{PolicyError, PolicyFiles, load},
+    problem::Problem,
+};
+
+/// The result of checking policy files.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Report {
+    /// Whether the set would be accepted.
+    pub valid: bool,
+    /// What is wrong, with its place.
+    pub errors: Vec<Problem>,
+    /// What is doubtful but accepted.
+    pub warnings: Vec<Problem>,
+    /// What the set would be.
+    pub summary: Option<Summary>,
+}
+
+/// An accepted set.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Summary {
+    /// All policies.
+    pub policies: usize,
+    /// Those that can match a request to this service.
+    pub applicable: usize,
+    /// Facts that enter the cache key, besides caller and method.
+    pub reads: Vec<String>,
+    /// SHA-256 of everything that can change a decision, in hexadecimal.
+    pub digest: String,
+}
+
+/// Checks policy files as `serve` would load them. Blocks, so not for async threads.
+pub fn report(files: &PolicyFiles) -> Report {
+    match load(files) {
+        Ok(compiled) => {
+            let summary = Summary {
+                policies: compiled.len(),
+                applicable: compiled.applicable(),
+                reads: compiled.plan().reads().iter().map(ToString::to_string).collect(),
+                digest: compiled.digest().to_string(),
+            };
+            Report { valid: true, errors: vec![], warnings: compiled.warnings().to_vec(), summary: Some(summary) }
+        }
+        Err(error) => Report { valid: false, errors: problems(error), warnings: vec![], summary: None },
+    }
+}
+
+fn problems(error: PolicyError) -> Vec<Problem> {
+    match error {
+        PolicyError::Invalid(invalid) => invalid.problems,
+        PolicyError::Unreadable(unreadable) => {
+            let problem = |one: super::files::Unreadable| Problem {
+                file: one.path.display().to_string().into(),
+                at: None,
+                message: one.error.to_string(),
+            };
+            unreadable.into_iter().map(problem).collect()
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.errors.iter().try_for_each(|problem| writeln!(f, "error: {problem}"))?;
+        self.warnings.iter().try_for_each(|problem| writeln!(f, "warning: {problem}"))?;
+        match &self.summary {
+            None => write!(f, "invalid: {} to correct", self.errors.len()),
+            Some(summary) => summary.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reads = if self.reads.is_empty() { "nothing".to_owned() } else { self.reads.join(", ") };
+        writeln!(f, "valid: {} policies, {} of them for this service", self.policies, self.applicable)?;
+        writeln!(f, "reads, besides caller and method: {reads}")?;
+        write!(f, "digest: {}", self.digest)
+    }
+}

@@ -1,0 +1,177 @@
+//! Which facts a schema lets policies see as `context`, as a tree; it holds no request.
+
+use std::collections::BTreeMap;
+
+use authz_core::plan::Read;
+use serde_json::Value;
+
+/// A part of the context record.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Shape {
+    /// A fact.
+    Fact(Fact),
+    /// A record, by attribute. It is there even if nothing is in it.
+    Record(BTreeMap<Box<str>, Shape>),
+}
+
+/// A fact of a request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Fact {
+    /// `:method`, which every key holds.
+    Method,
+    /// A fact that is only in the key if it is read.
+    Read(Read),
+}
+
+/// What is wrong with a declaration of context: the attribute to look for, and the message.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Misfit {
+    /// An attribute name that stands in the schema.
+    pub word: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl Shape {
+    /// The shape of a context declared as `declared`, a type in the JSON form of schemas.
+    ///
+    /// `common` finds the common types. What Countersign can't fill in is a [`Misfit`].
+    pub fn of_context(declared: &Value, common: &dyn Fn(&str) -> Option<Value>) -> Result<Self, Vec<Misfit>> {
+        let mut misfits = Vec::new();
+        let shape = record(&[], declared, common, &mut misfits);
+        if misfits.is_empty() { Ok(shape) } else { Err(misfits) }
+    }
+
+    /// The part at `path`, if the schema declares it.
+    pub fn part(&self, path: &[&str]) -> Option<&Self> {
+        path.iter().try_fold(self, |shape, attribute| match shape {
+            Self::Fact(_) => None,
+            Self::Record(attributes) => attributes.get(*attribute),
+        })
+    }
+
+    /// Every fact in this part that is in the key only if read.
+    pub fn reads(&self) -> Vec<Read> {
+        match self {
+            Self::Fact(Fact::Method) => Vec::new(),
+            Self::Fact(Fact::Read(read)) => vec![read.clone()],
+            Self::Record(attributes) => attributes.values().flat_map(Self::reads).collect(),
+        }
+    }
+
+    /// The same tree without the facts that are not among `reads`.
+    pub fn only(&self, reads: &[Read]) -> Self {
+        let Self::Record(attributes) = self else { return self.clone() };
+        let kept = attributes.iter().filter(|(_, shape)| match shape {
+            Self::Fact(Fact::Read(read)) => reads.contains(read),
+            Self::Fact(Fact::Method) | Self::Record(_) => true,
+        });
+        Self::Record(kept.map(|(attribute, shape)| (attribute.clone(), shape.only(reads))).collect())
+    }
+}
+
+/// What stands at a path of the context.
+enum Known {
+    Fact { fact: Fact, kind: &'static str, always: bool },
+    Record,
+}
+
+fn known(path: &[&str]) -> Option<Known> {
+    let always = |read| Some(Known::Fact { fact: Fact::Read(read), kind: "String", always: true });
+    let at_times = |read, kind| Some(Known::Fact { fact: Fact::Read(read), kind, always: false });
+    match path {
+        [] | ["http" | "source" | "tls"] | ["http", "headers"] => Some(Known::Record),
+        ["http", "method"] => Some(Known::Fact { fact: Fact::Method, kind: "String", always: true }),
+        ["http", "path"] => always(Read::Path),
+        ["http", "query"] => at_times(Read::Query, "String"),
+        ["http", "host"] => always(Read::Host),
+        ["http", "scheme"] => always(Read::Scheme),
+        ["http", "protocol"] => always(Read::Protocol),
+        ["http", "headers", name] => at_times(Read::Header((*name).into()), "String"),
+        ["source", "ip"] => at_times(Read::SourceIp, "ipaddr"),
+        ["tls", "sni"] => at_times(Read::Sni, "String"),
+        _ => None,
+    }
+}
+
+fn record(path: &[&str], declared: &Value, common: &dyn Fn(&str) -> Option<Value>, misfits: &mut Vec<Misfit>) -> Shape {
+    let declared = resolve(declared, common);
+    let mut shapes = BTreeMap::new();
+    let Some(attributes) = declared.get("attributes").and_then(Value::as_object) else {
+        misfits.push(misfit(path, "is no record; declare it as one"));
+        return Shape::Record(shapes);
+    };
+    for (attribute, declared) in attributes {
+        let path: Vec<&str> = path.iter().copied().chain([attribute.as_str()]).collect();
+        if let Some(shape) = member(&path, declared, common, misfits) {
+            shapes.insert(attribute.as_str().into(), shape);
+        }
+    }
+    Shape::Record(shapes)
+}
+
+fn member(
+    path: &[&str],
+    declared: &Value,
+    common: &dyn Fn(&str) -> Option<Value>,
+    misfits: &mut Vec<Misfit>,
+) -> Option<Shape> {
+    let (fact, kind, always) = match known(path) {
+        Some(Known::Record) => return Some(record(path, declared, common, misfits)),
+        Some(Known::Fact { fact, kind, always }) => (fact, kind, always),
+        None => {
+            misfits.push(misfit(path, "is nothing that can be filled in; remove it"));
+            return None;
+        }
+    };
+    if let Fact::Read(Read::Header(name)) = &fact
+        && !is_header_name(name)
+    {
+        misfits.push(misfit(path, "is no header name; use its lower-case form"));
+    }
+    if primitive(&resolve(declared, common)).as_deref() != Some(kind) {
+        misfits.push(misfit(path, &format!("has another type; declare it as {kind}")));
+    }
+    let optional = declared.get("required") == Some(&Value::Bool(false));
+    if !always && !optional {
+        misfits.push(misfit(path, "is not there in every request; declare it as optional, with `?`"));
+    }
+    Some(Shape::Fact(fact))
+}
+
+fn misfit(path: &[&str], what: &str) -> Misfit {
+    let whole = path.iter().fold("context".to_owned(), |text, part| format!("{text}.{part}"));
+    Misfit { word: path.last().copied().unwrap_or("context").to_owned(), message: format!("{whole} {what}") }
+}
+
+/// Follows names of common types, not for ever: Cedar refuses cycles, this only has to stop.
+fn resolve(declared: &Value, common: &dyn Fn(&str) -> Option<Value>) -> Value {
+    const DEEPEST: usize = 64;
+    let mut declared = declared.clone();
+    for _ in 0..DEEPEST {
+        match name(&declared).and_then(common) {
+            Some(target) => declared = target,
+            None => break,
+        }
+    }
+    declared
+}
+
+/// The name of a primitive or extension type.
+fn primitive(declared: &Value) -> Option<String> {
+    name(declared).map(|name| name.trim_start_matches("__cedar::").to_owned())
+}
+
+fn name(declared: &Value) -> Option<&str> {
+    match declared.get("type")?.as_str()? {
+        "Record" | "Set" | "Entity" => None,
+        "EntityOrCommon" | "Extension" => declared.get("name")?.as_str(),
+        other => Some(other),
+    }
+}
+
+/// A token of RFC 9110 §5.6.2 in lower case.
+fn is_header_name(name: &str) -> bool {
+    let token = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !name.is_empty() && name.bytes().all(token)
+}

@@ -1,0 +1,132 @@
+//! Policies out of text, each with its name and place; it does not know what they may speak about.
+
+use std::{collections::HashMap, sync::Arc};
+
+use cedar_policy::{Policy, PolicyId};
+
+use super::{
+    problem::{Position, Problem},
+    source::Source,
+};
+
+/// A policy that parsed.
+#[derive(Clone, Debug)]
+pub(super) struct Statement<'s> {
+    /// Its `@id`, or `file:line`; unique in the set, and its Cedar policy id.
+    pub name: Arc<str>,
+    /// The policy.
+    pub policy: Policy,
+    /// Where it stands.
+    pub source: &'s Source,
+    /// Byte offset of its first character there.
+    pub offset: usize,
+}
+
+/// Longest `@id`: names travel in headers and metrics of other systems.
+const MAX_NAME: usize = 200;
+
+/// Parses all policies of all sources; what is wrong goes to `problems`.
+pub(super) fn parse_all<'s>(sources: &'s [Source], problems: &mut Vec<Problem>) -> Vec<Statement<'s>> {
+    let mut statements: Vec<Statement<'s>> = Vec::new();
+    let mut taken: HashMap<Arc<str>, Problem> = HashMap::new();
+    for source in sources {
+        for (offset, text) in split(&source.text) {
+            let Some(statement) = parse(source, offset, text, problems) else { continue };
+            let place = Problem::at(source, offset, "");
+            if let Some(first) = taken.get(&statement.name) {
+                let (name, first) = (&statement.name, first.to_string());
+                let message =
+                    format!("policy {name:?} exists already at {}; give it another @id", first.trim_end_matches(": "));
+                problems.push(Problem { message, ..place });
+                continue;
+            }
+            taken.insert(Arc::clone(&statement.name), place);
+            statements.push(statement);
+        }
+    }
+    statements
+}
+
+fn parse<'s>(source: &'s Source, offset: usize, text: &str, problems: &mut Vec<Problem>) -> Option<Statement<'s>> {
+    let fallback = format!("{}:{}", source.name, Position::of(&source.text, offset).line);
+    match Policy::parse(Some(PolicyId::new(&fallback)), text) {
+        Ok(policy) => {
+            let name: Arc<str> = policy.annotation("id").unwrap_or(&fallback).into();
+            if policy.annotation("id").is_some() && !is_name(&name) {
+                let message = format!("@id({name:?}) is no name; use 1 to {MAX_NAME} visible ASCII characters");
+                problems.push(Problem::at(source, offset, message));
+                return None;
+            }
+            Some(Statement { policy: policy.new_id(PolicyId::new(&name)), name, source, offset })
+        }
+        Err(errors) => {
+            problems.extend(errors.iter().map(|error| Problem::diagnosed(source, offset, error)));
+            None
+        }
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    (1..=MAX_NAME).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Cuts a text at the semicolons that end policies, with the offset of each part; blanks and comments before a policy are left out.
+///
+/// Cedar has two kinds of text in which a semicolon ends nothing: `"…"` with `\` as its escape, and `//` to the end of the line.
+fn split(text: &str) -> Vec<(usize, &str)> {
+    let mut parts = Vec::new();
+    let mut rest = skip_blank(text, 0);
+    while let Some(part) = text.get(rest..).filter(|part| !part.is_empty()) {
+        let end = rest + end_of_policy(part);
+        parts.extend(text.get(rest..end).map(|part| (rest, part)));
+        rest = skip_blank(text, end);
+    }
+    parts
+}
+
+/// Just after the first semicolon of code, or the end.
+fn end_of_policy(part: &str) -> usize {
+    let mut at = 0;
+    while let Some(found) = part.get(at..).and_then(|rest| rest.find([';', '"', '/'])) {
+        at += found;
+        let rest = part.get(at..).unwrap_or_default();
+        at += match rest.as_bytes() {
+            [b';', ..] => return at + 1,
+            [b'"', ..] => string_length(rest),
+            [b'/', b'/', ..] => comment_length(rest),
+            _ => 1,
+        };
+    }
+    part.len()
+}
+
+fn string_length(text: &str) -> usize {
+    let mut escaped = true;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'"' if !escaped => return at + 1,
+            b'\\' if !escaped => escaped = true,
+            _ => escaped = false,
+        }
+    }
+    text.len()
+}
+
+fn comment_length(text: &str) -> usize {
+    text.find(['\n', '\r']).unwrap_or(text.len())
+}
+
+fn skip_blank(text: &str, mut at: usize) -> usize {
+    loop {
+        let rest = text.get(at..).unwrap_or_default();
+        let code = rest.trim_start();
+        at += rest.len() - code.len();
+        if !code.starts_with("//") {
+            return at;
+        }
+        at += comment_length(code);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,31 @@
+//! Whole policy sets against whole requests.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod decisions;
+mod differential;
+mod refusals;
+mod request;
+mod watching;
+
+use super::*;
+
+/// The sources of a set with this policy text and the built-in schema, for the service `cart`.
+fn sources(policies: &str) -> Sources {
+    Sources {
+        policies: vec![Source { name: "a.cedar".into(), text: policies.into() }],
+        schema: None,
+        entities: None,
+        service: "cart".into(),
+        limit_millis: 60_000,
+        deny_limit_millis: 5_000,
+    }
+}
+
+fn with_entities(policies: &str, entities: &str) -> Sources {
+    Sources { entities: Some(Source { name: "e.json".into(), text: entities.into() }), ..sources(policies) }
+}
+
+fn with_schema(policies: &str, schema: &str) -> Sources {
+    Sources { schema: Some(Source { name: "s.cedarschema".into(), text: schema.into() }), ..sources(policies) }
+}

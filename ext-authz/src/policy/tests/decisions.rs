@@ -1,0 +1,197 @@
+//! Tables: policies, request, verdict.
+
+use authz_core::{decision::Verdict, reason::Reason, time::Timestamp};
+
+use super::{
+    request::{NOT_AFTER, NOW, TestRequest, said},
+    *,
+};
+
+const ENTITIES: &str = r#"[
+  {"uid": {"type": "WorkloadPath", "id": "spiffe://td/ns/shop"}, "attrs": {}, "parents": [{"type": "WorkloadGroup", "id": "shops"}]},
+  {"uid": {"type": "WorkloadGroup", "id": "shops"}, "attrs": {}, "parents": [{"type": "WorkloadGroup", "id": "all"}]},
+  {"uid": {"type": "Workload", "id": "spiffe://td/ns/ops/sa/cron"}, "attrs": {}, "parents": [{"type": "WorkloadGroup", "id": "ops"}]},
+  {"uid": {"type": "Service", "id": "cart"}, "attrs": {}, "parents": [{"type": "ServiceGroup", "id": "front"}]}
+]"#;
+
+const POLICIES: &str = r#"
+@id("shop-reads") permit(principal in WorkloadPath::"spiffe://td/ns/shop", action in Action::"read", resource == Service::"cart");
+@id("shops-write") permit(principal in WorkloadGroup::"all", action == Action::"POST", resource in ServiceGroup::"front");
+@id("ops") permit(principal in WorkloadGroup::"ops", action, resource) when { principal.path == "/ns/ops/sa/cron" };
+@id("partner") permit(principal in TrustDomain::"partner", action, resource) when { context.http.path like "/public/*" };
+@id("no-admin") forbid(principal, action, resource) when { context.http.path like "/admin*" };
+@id("tenant") forbid(principal, action, resource)
+  when { context.http.headers has "x-tenant" && context.http.headers["x-tenant"] == "evil" };
+@id("net") forbid(principal, action, resource)
+  when { context.source has ip && context.source.ip.isInRange(ip("10.66.0.0/16")) };
+@id("elsewhere") forbid(principal, action, resource == Service::"other") when { context.tls has sni };
+"#;
+
+fn request(caller: &str, method: &str, target: &str) -> TestRequest {
+    TestRequest { caller: caller.into(), method: method.into(), target: target.into(), ..TestRequest::default() }
+}
+
+#[test]
+fn callers_paths_groups_domains_methods_and_facts_decide() {
+    let policies = compile(&with_entities(POLICIES, ENTITIES)).unwrap();
+    let web = "spiffe://td/ns/shop/sa/web";
+    let cases = [
+        (request(web, "GET", "/orders"), "permit by shop-reads"),
+        (request("spiffe://td/ns/shop", "HEAD", "/orders"), "permit by shop-reads"),
+        (request("spiffe://td/ns/shopping/sa/web", "GET", "/orders"), "no_permit"),
+        (request("spiffe://td2/ns/shop/sa/web", "GET", "/orders"), "no_permit"),
+        (request(web, "POST", "/orders"), "permit by shops-write"),
+        (request(web, "DELETE", "/orders"), "no_permit"),
+        (request(web, "GET", "/admin/x"), "forbid by no-admin"),
+        (request("spiffe://td/ns/ops/sa/cron", "DELETE", "/x"), "permit by ops"),
+        (request("spiffe://td/ns/ops/sa/cron2", "DELETE", "/x"), "no_permit"),
+        (request("spiffe://partner/a", "GET", "/public/x"), "permit by partner"),
+        (request("spiffe://partner/a", "GET", "/private/x"), "no_permit"),
+        (request(web, "PROPFIND", "/orders"), "method_unknown"),
+        (request(web, "read", "/orders"), "method_unknown"),
+        (request(web, "get", "/orders"), "method_unknown"),
+        (TestRequest { headers: vec![("x-tenant".into(), "evil".into())], ..request(web, "GET", "/") }, "forbid by tenant"),
+        (TestRequest { headers: vec![("x-tenant".into(), "good".into())], ..request(web, "GET", "/") }, "permit by shop-reads"),
+        (TestRequest { ip: Some("10.66.1.2".parse().unwrap()), ..request(web, "GET", "/") }, "forbid by net"),
+        (TestRequest { ip: Some("::ffff:10.66.1.2".parse().unwrap()), ..request(web, "GET", "/") }, "forbid by net"),
+        (TestRequest { ip: Some("2001:db8::1".parse().unwrap()), ..request(web, "GET", "/") }, "permit by shop-reads"),
+        (TestRequest { ip: Some("10.66.1.2".parse().unwrap()), ..request(web, "GET", "/admin") }, "forbid by no-admin, net"),
+        (TestRequest { sni: Some("x".into()), ..request(web, "GET", "/") }, "permit by shop-reads"),
+    ];
+    for (request, expected) in cases {
+        assert_eq!(said(&request.decide(&policies)), expected, "{request:?}");
+    }
+}
+
+#[test]
+fn an_erroring_candidate_denies_whatever_its_effect_and_whoever_permits() {
+    // Overflow passes validation and fails at run time.
+    let overflow = "9223372036854775807 + (if context.http.path == \"/x\" then 1 else 0) > 0";
+    let cases = [
+        (format!("@id(\"p\") permit(principal, action, resource); @id(\"f\") forbid(principal, action, resource) when {{ {overflow} }};"), "policy_error by f"),
+        (format!("@id(\"p\") permit(principal, action, resource); @id(\"q\") permit(principal, action, resource) when {{ {overflow} }};"), "policy_error by q"),
+        (format!("@id(\"p\") permit(principal == Workload::\"spiffe://td/other\", action, resource) when {{ {overflow} }};@id(\"q\") permit(principal, action, resource);"), "permit by q"),
+        (format!("@id(\"g\") forbid(principal, action, resource); @id(\"f\") forbid(principal, action, resource) when {{ {overflow} }};"), "forbid by g"),
+    ];
+    for (policies, expected) in cases {
+        let policies = compile(&sources(&policies)).unwrap();
+        let request = TestRequest { target: "/x".into(), ..TestRequest::default() };
+        assert_eq!(said(&request.decide(&policies)), expected);
+        assert_ne!(TestRequest::default().decide(&policies).reason, Reason::PolicyError);
+    }
+}
+
+#[test]
+fn the_plan_holds_what_is_read_and_nothing_else() {
+    let everything = "header:content-type header:origin header:user-agent header:x-environment header:x-tenant host path protocol query scheme sni source-ip";
+    let headers = "header:content-type header:origin header:user-agent header:x-environment header:x-tenant";
+    let cases = [
+        ("true", ""),
+        ("context.http.method == \"GET\"", ""),
+        ("context.http.path == \"/\"", "path"),
+        ("context[\"http\"][\"path\"] == \"/\"", "path"),
+        ("context.http has query", "query"),
+        ("context has http.query && context.http.query == \"a\"", "query"),
+        ("context has http && context.http has headers", ""),
+        ("context has tls.sni", "sni"),
+        ("context.source has ip && context.source.ip.isLoopback()", "source-ip"),
+        ("context.http.headers has \"x-tenant\" && context.http.headers[\"x-tenant\"] like \"a*\"", "header:x-tenant"),
+        ("context.http.headers == context.http.headers", headers),
+        ("context.http == {}.a || true", "?"),
+        ("[context].contains(context)", everything),
+        ("{\"context\": 1} has context && {\"path\": context.http.host}.path == \"a\"", "host"),
+        ("\"context\" == \"http\" && (if principal.path == \"/\" then context.http.scheme == \"\" else context.http.protocol == \"\")", "protocol scheme"),
+        ("principal in WorkloadGroup::\"a\" && resource == Service::\"cart\"", ""),
+    ];
+    for (condition, expected) in cases {
+        let text = format!("permit(principal, action, resource) when {{ {condition} }};");
+        let Ok(policies) = compile(&sources(&text)) else {
+            assert_eq!(expected, "?", "{condition}: {}", compile(&sources(&text)).err().unwrap());
+            continue;
+        };
+        let reads: Vec<_> = policies.plan().reads().iter().map(ToString::to_string).collect();
+        assert_eq!(reads.join(" "), expected, "{condition}");
+        let unless = text.replace("when", "unless");
+        assert_eq!(compile(&sources(&unless)).unwrap().plan().reads(), policies.plan().reads(), "{condition}");
+    }
+}
+
+#[test]
+fn what_only_other_services_read_is_not_in_the_plan() {
+    let policies = compile(&with_entities(POLICIES, ENTITIES)).unwrap();
+    let reads: Vec<_> = policies.plan().reads().iter().map(ToString::to_string).collect();
+    assert_eq!(reads, ["header:x-tenant", "path", "source-ip"]);
+    assert_eq!((policies.len(), policies.applicable()), (8, 7));
+}
+
+#[test]
+fn a_decision_holds_no_longer_than_its_limit_and_its_credential() {
+    let cases = [
+        ("permit(principal, action, resource);", 10, 1, Verdict::Allow, NOW.saturating_add_millis(10)),
+        ("permit(principal, action, resource);", 60_000, 1, Verdict::Allow, NOT_AFTER),
+        ("forbid(principal, action, resource);", 60_000, 7, Verdict::Deny, NOW.saturating_add_millis(7)),
+        ("forbid(principal, action, resource);", 1, 60_000, Verdict::Deny, NOT_AFTER),
+        ("forbid(principal, action, resource);", 1, 0, Verdict::Deny, NOW),
+        ("permit(principal, action, resource);", u64::MAX, 1, Verdict::Allow, NOT_AFTER),
+    ];
+    for (text, limit_millis, deny_limit_millis, verdict, until) in cases {
+        let policies = compile(&Sources { limit_millis, deny_limit_millis, ..sources(text) }).unwrap();
+        let decision = TestRequest::default().decide(&policies);
+        assert_eq!((decision.verdict, decision.holds_until), (verdict, until), "{text} {limit_millis}");
+    }
+    assert!(NOT_AFTER < Timestamp::NEVER);
+}
+
+#[test]
+fn entities_named_in_conditions_keep_their_attributes_and_groups() {
+    let schema = BUILT_IN_SCHEMA
+        .replace("entity WorkloadGroup in [WorkloadGroup];", "entity WorkloadGroup in [WorkloadGroup] { owner: Workload, open: Bool };")
+        .replace("  path: String,\n};", "  path: String,\n  team?: WorkloadGroup,\n};");
+    let entities = r#"[
+      {"uid": {"type": "WorkloadGroup", "id": "a"}, "attrs": {"owner": {"type": "Workload", "id": "spiffe://td/boss"}, "open": true}, "parents": [{"type": "WorkloadGroup", "id": "b"}]},
+      {"uid": {"type": "Workload", "id": "spiffe://td/boss"}, "attrs": {"team": {"type": "WorkloadGroup", "id": "a"}}, "parents": []}
+    ]"#;
+    let policies = r#"
+      @id("open") permit(principal, action == Action::"GET", resource) when { WorkloadGroup::"a".open };
+      @id("owner") permit(principal, action == Action::"PUT", resource) when { WorkloadGroup::"a".owner.path == "/boss" };
+      @id("literal") permit(principal, action == Action::"POST", resource) when { WorkloadGroup::"a" in WorkloadGroup::"b" };
+      @id("own") permit(principal, action == Action::"PATCH", resource) when { principal has team && principal.team.open && principal.team in WorkloadGroup::"b" };
+    "#;
+    let compiled =
+        compile(&Sources { entities: with_entities("", entities).entities, ..with_schema(policies, &schema) }).unwrap();
+    let cases = [
+        ("spiffe://td/x", "GET", "permit by open"),
+        ("spiffe://td/x", "PUT", "permit by owner"),
+        ("spiffe://td/x", "POST", "permit by literal"),
+        ("spiffe://td/x", "PATCH", "no_permit"),
+        ("spiffe://td/boss", "PATCH", "permit by own"),
+    ];
+    for (caller, method, expected) in cases {
+        assert_eq!(said(&request(caller, method, "/").decide(&compiled)), expected, "{caller} {method}");
+    }
+}
+
+#[test]
+fn a_schema_of_ones_own_decides_which_methods_and_headers_there_are() {
+    let schema = r#"
+      entity Workload; entity Service;
+      action "GET", "PROPFIND" appliesTo { principal: Workload, resource: Service, context: { http: { headers: { "x-own"?: String } } } };
+      action "POST" appliesTo { principal: Workload, resource: Service };
+    "#;
+    let text = r#"permit(principal, action == Action::"PROPFIND", resource) when { context.http.headers has "x-own" };
+      permit(principal, action == Action::"POST", resource) when { context == {} };"#;
+    let policies = compile(&with_schema(text, schema)).unwrap();
+    let own = TestRequest { headers: vec![("x-own".into(), "1".into())], ..request("spiffe://td/a", "PROPFIND", "/") };
+    assert_eq!(said(&own.decide(&policies)), "permit by a.cedar:1");
+    assert_eq!(said(&request("spiffe://td/a", "PROPFIND", "/").decide(&policies)), "no_permit");
+    assert_eq!(said(&request("spiffe://td/a", "POST", "/").decide(&policies)), "permit by a.cedar:2");
+    assert_eq!(["GET", "PROPFIND", "PUT"].map(|method| policies.knows_method(method)), [true, true, false]);
+}
+
+#[test]
+fn deep_conditions_do_not_overflow_the_stack() {
+    let long = vec!["context.http.path == \"/\""; 3_000].join(" || ");
+    let _ = compile(&sources(&format!("permit(principal, action, resource) when {{ {long} }};")));
+    let deep = format!("{}true{}", "(".repeat(5_000), ")".repeat(5_000));
+    let _ = compile(&sources(&format!("permit(principal, action, resource) when {{ {deep} }};")));
+}

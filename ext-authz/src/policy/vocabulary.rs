@@ -1,0 +1,180 @@
+//! What policies may speak about: the schema, the HTTP methods it has actions for and the context of each; it sees no policy.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use cedar_policy::{Entities, EntityId, EntityTypeName, EntityUid, Schema, SchemaFragment};
+use serde_json::Value;
+
+use super::{
+    problem::{Problem, with_causes},
+    shape::{Misfit, Shape},
+    source::Source,
+};
+
+/// The schema that is used unless the configuration names another.
+pub const BUILT_IN_SCHEMA: &str = include_str!("../../policy/schema.cedarschema");
+
+/// A schema that Countersign can serve.
+pub(super) struct Vocabulary {
+    /// For validation.
+    pub schema: Schema,
+    /// Every HTTP method with an action of its own.
+    pub methods: HashMap<Box<str>, Method>,
+    /// All actions with their groups.
+    pub actions: Entities,
+    /// Names of the entity types that Countersign itself fills.
+    pub types: Types,
+}
+
+/// What a request with this method is asked as.
+pub(super) struct Method {
+    /// Its action.
+    pub action: EntityUid,
+    /// All that context may hold.
+    pub context: Arc<Shape>,
+}
+
+/// Entity types; those a schema may leave out are optional.
+pub(super) struct Types {
+    /// Callers.
+    pub workload: EntityTypeName,
+    /// Path prefixes, if callers may be in them.
+    pub workload_path: Option<EntityTypeName>,
+    /// Trust domains, if callers may be in them.
+    pub trust_domain: Option<EntityTypeName>,
+    /// What is called.
+    pub service: EntityTypeName,
+    /// Whether callers have `trust_domain` and `path`.
+    pub workload_attributes: HashSet<String>,
+}
+
+/// Attributes of a `Workload` that are filled in from its SPIFFE ID.
+pub(super) const TRUST_DOMAIN: &str = "trust_domain";
+/// Attributes of a `Workload` that are filled in from its SPIFFE ID.
+pub(super) const PATH: &str = "path";
+
+impl Vocabulary {
+    /// Reads a schema in Cedar's syntax; what is wrong goes to `problems`.
+    pub fn parse(source: &Source, problems: &mut Vec<Problem>) -> Option<Self> {
+        let before = problems.len();
+        let found = Self::read(source, problems);
+        found.filter(|_| problems.len() == before)
+    }
+
+    fn read(source: &Source, problems: &mut Vec<Problem>) -> Option<Self> {
+        let schema = match Schema::from_cedarschema_str(&source.text) {
+            Ok((schema, _)) => schema,
+            Err(error) => {
+                problems.push(Problem::diagnosed(source, 0, &error));
+                return None;
+            }
+        };
+        let json = as_json(source, problems)?;
+        let types = Types::of(&schema, &json, source, problems)?;
+        let actions =
+            schema.action_entities().map_err(|error| problems.push(Problem::whole(source, with_causes(&error))));
+        let methods = methods(&schema, &types, &json, source, problems);
+        Some(Self { methods, actions: actions.ok()?, types, schema })
+    }
+}
+
+impl Types {
+    fn of(schema: &Schema, json: &Value, source: &Source, problems: &mut Vec<Problem>) -> Option<Self> {
+        let find = |name: &str| schema.entity_types().find(|known| known.to_string() == name).cloned();
+        let (Some(workload), Some(service)) = (find("Workload"), find("Service")) else {
+            let message = "entity types Workload and Service must be declared; `countersign policy schema` prints them";
+            problems.push(Problem::whole(source, message));
+            return None;
+        };
+        let above: HashSet<_> = schema.ancestors(&workload).into_iter().flatten().cloned().collect();
+        Some(Self {
+            workload_path: find("WorkloadPath").filter(|name| above.contains(name)),
+            trust_domain: find("TrustDomain").filter(|name| above.contains(name)),
+            workload_attributes: workload_attributes(json, source, problems),
+            workload,
+            service,
+        })
+    }
+
+    /// The caller with this SPIFFE ID.
+    pub fn caller(&self, id: &str) -> EntityUid {
+        EntityUid::from_type_name_and_id(self.workload.clone(), EntityId::new(id))
+    }
+
+    /// The service of this name.
+    pub fn service(&self, name: &str) -> EntityUid {
+        EntityUid::from_type_name_and_id(self.service.clone(), EntityId::new(name))
+    }
+}
+
+fn as_json(source: &Source, problems: &mut Vec<Problem>) -> Option<Value> {
+    let json = SchemaFragment::from_cedarschema_str(&source.text)
+        .map_err(|error| with_causes(&error))
+        .and_then(|(fragment, _)| fragment.to_json_value().map_err(|error| with_causes(&error)));
+    json.map_err(|message| problems.push(Problem::whole(source, message))).ok()
+}
+
+/// The automatic attributes that are declared; any other must be optional, for a caller the entities file does not name lacks it.
+fn workload_attributes(json: &Value, source: &Source, problems: &mut Vec<Problem>) -> HashSet<String> {
+    let declared = json.pointer("//entityTypes/Workload/shape/attributes").and_then(Value::as_object);
+    let mut automatic = HashSet::new();
+    for (name, declared) in declared.into_iter().flatten() {
+        if name == TRUST_DOMAIN || name == PATH {
+            automatic.insert(name.clone());
+        } else if declared.get("required") != Some(&Value::Bool(false)) {
+            let message = format!(
+                "attribute {name} of Workload is required, but callers that the entities file does not name have none; declare it as `{name}?`"
+            );
+            problems.push(Problem::mention(source, name, message));
+        }
+    }
+    automatic
+}
+
+fn methods(
+    schema: &Schema,
+    types: &Types,
+    json: &Value,
+    source: &Source,
+    problems: &mut Vec<Problem>,
+) -> HashMap<Box<str>, Method> {
+    let mut methods = HashMap::new();
+    let mut misfits: Vec<Misfit> = Vec::new();
+    for action in schema.actions_for_principal_and_resource(&types.workload, &types.service) {
+        match context_of(action, json) {
+            Ok(context) => {
+                let method = Method { action: action.clone(), context: Arc::new(context) };
+                methods.insert(action.id().unescaped().into(), method);
+            }
+            Err(more) => misfits.extend(more),
+        }
+    }
+    misfits.sort_by(|a, b| a.message.cmp(&b.message));
+    misfits.dedup();
+    problems.extend(misfits.into_iter().map(|misfit| Problem::mention(source, &misfit.word, misfit.message)));
+    if methods.is_empty() && problems.is_empty() {
+        let message = "no action applies to principal Workload and resource Service; declare one per HTTP method, such as \"GET\"";
+        problems.push(Problem::whole(source, message));
+    }
+    methods
+}
+
+fn context_of(action: &EntityUid, json: &Value) -> Result<Shape, Vec<Misfit>> {
+    let namespace = action.type_name().namespace();
+    let declarations = json.get(&namespace).unwrap_or(&Value::Null);
+    let declared = declarations
+        .get("actions")
+        .and_then(|actions| actions.get(action.id().unescaped()))
+        .and_then(|action| action.pointer("/appliesTo/context"));
+    let common = |name: &str| {
+        let (namespace, name) = name.rsplit_once("::").unwrap_or((&namespace, name));
+        json.get(namespace)?.get("commonTypes")?.get(name).cloned()
+    };
+    declared.map_or_else(|| Ok(Shape::Record([].into())), |declared| Shape::of_context(declared, &common))
+}
+
+#[cfg(test)]
+mod tests;

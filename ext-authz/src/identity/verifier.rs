@@ -91,7 +91,8 @@ impl Verifier {
     }
 
     /// Puts other bundles in force and gives their generation; nothing verified under older ones is remembered any more.
-    pub fn replace(&self, bundles: &Bundles) -> u64 {
+    #[expect(clippy::needless_pass_by_value, reason = "whoever replaces bundles is done with them")]
+    pub fn replace(&self, bundles: Bundles) -> u64 {
         let old = self.trust.rcu(|old| Trust { bundles: bundles.clone(), generation: old.generation + 1 });
         self.memo.clear();
         old.generation + 1

@@ -69,11 +69,11 @@ fn other_bundles_are_in_force_at_once_for_remembered_callers_too() {
     let verifier = Verifier::new(trusting(&old), false);
     let text = pem(&[&old.leaf(|_| ())]);
     assert!(verifier.verify(&presenting(&text), now()).is_ok());
-    assert_eq!((verifier.generation(), verifier.replace(&trusting(&new))), (1, 2));
+    assert_eq!((verifier.generation(), verifier.replace(trusting(&new))), (1, 2));
     assert_eq!(verifier.verify(&presenting(&text), now()).err(), Some(Reason::ChainInvalid));
-    verifier.replace(&Bundles::default());
+    verifier.replace(Bundles::default());
     assert_eq!(verifier.verify(&presenting(&text), now()).err(), Some(Reason::TrustDomainUnknown));
-    assert_eq!(verifier.replace(&bundles(&[("other", &new), ("td", &old)])), 4);
+    assert_eq!(verifier.replace(bundles(&[("other", &new), ("td", &old)])), 4);
     assert!(verifier.verify(&presenting(&text), now()).is_ok());
 }
 
@@ -86,7 +86,7 @@ fn a_proof_found_under_old_bundles_is_not_kept_for_new_ones() {
     let chain = presented.chain(false).unwrap();
     let proof = crate::identity::svid::verify(&chain.leaf, &[], &trusting(&old), now()).unwrap();
     let before = verifier.generation();
-    verifier.replace(&trusting(&new));
+    verifier.replace(trusting(&new));
     // As if a verification had begun before the replacement and ended after it.
     verifier.memo.keep(super::key_of_presented(&presented), before, proof);
     assert_eq!(verifier.verify(&presented, now()).err(), Some(Reason::ChainInvalid));
@@ -99,7 +99,7 @@ fn refusals_are_not_remembered() {
     let text = pem(&[&ca.leaf(|_| ())]);
     assert_eq!(verifier.verify(&presenting(&text), now()).err(), Some(Reason::TrustDomainUnknown));
     assert_eq!(verifier.memo_counts(), MemoCounts { hits: 0, misses: 1 });
-    verifier.replace(&trusting(&ca));
+    verifier.replace(trusting(&ca));
     assert!(verifier.verify(&presenting(&text), now()).is_ok());
 }
 

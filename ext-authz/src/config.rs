@@ -1,0 +1,148 @@
+//! The configuration: one YAML file, read once into valid values, with everything that is wrong said at once. It opens nothing but that file.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+mod audit;
+mod cache;
+mod drain;
+mod error;
+mod identity;
+mod knob;
+mod link;
+mod listen;
+mod log;
+mod policy;
+mod reader;
+mod scalar;
+mod service;
+mod shape;
+mod signals;
+mod tree;
+
+pub use audit::AuditConfig;
+pub use cache::CacheConfig;
+pub use drain::DrainConfig;
+pub use error::{ConfigError, ConfigErrors};
+pub use identity::IdentityConfig;
+pub use knob::{Knob, KnobDefault};
+pub use link::LinkConfig;
+pub use listen::{AdminListener, ListenConfig, UnixSocket};
+pub use log::{LogConfig, LogFormat};
+pub use policy::PolicyConfig;
+pub use service::ServiceConfig;
+pub use signals::SignalsConfig;
+
+use crate::policy::PolicyFiles;
+use reader::Reader;
+
+/// Everything an operator decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Who we are.
+    pub service: ServiceConfig,
+    /// Whose certificates are believed.
+    pub identity: IdentityConfig,
+    /// What is allowed.
+    pub policy: PolicyConfig,
+    /// How much is remembered.
+    pub cache: CacheConfig,
+    /// Where we are asked.
+    pub listen: ListenConfig,
+    /// Where revocations are kept.
+    pub signals: SignalsConfig,
+    /// What filters may do.
+    pub link: LinkConfig,
+    /// Where decisions are accounted for.
+    pub audit: AuditConfig,
+    /// What we say about ourselves.
+    pub log: LogConfig,
+    /// How we leave.
+    pub drain: DrainConfig,
+}
+
+impl Config {
+    /// Reads `file`.
+    ///
+    /// # Errors
+    /// That it can't be read, or everything that is wrong with it.
+    pub fn load(file: &Path) -> Result<Self, ConfigErrors> {
+        match fs::read_to_string(file) {
+            Ok(text) => Self::parse(&text, file),
+            Err(error) => Err(ConfigErrors::unreadable(file, &error)),
+        }
+    }
+
+    /// Reads `text`; relative paths in it are relative to the directory of `file`, which itself is not opened.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigErrors> {
+        let refuse = |errors| Err(ConfigErrors::new(file, errors));
+        let root = match tree::parse(text) {
+            Ok(root) => root,
+            Err(error) => return refuse(vec![error]),
+        };
+        let reader = Reader::new(&root, base_of(file));
+        shape::check(&root, &reader);
+        let config = Self::read(&reader);
+        match (config, reader.into_errors()) {
+            (Some(config), errors) if errors.is_empty() => Ok(config),
+            (_, errors) => refuse(errors),
+        }
+    }
+
+    fn read(reader: &Reader<'_>) -> Option<Self> {
+        // All of them first, so that the errors of all are found.
+        let (service, identity, policy) =
+            (ServiceConfig::read(reader), IdentityConfig::read(reader), PolicyConfig::read(reader));
+        let (cache, listen, signals) =
+            (CacheConfig::read(reader), ListenConfig::read(reader), SignalsConfig::read(reader));
+        let (link, audit, log, drain) =
+            (LinkConfig::read(reader), AuditConfig::read(reader), LogConfig::read(reader), DrainConfig::read(reader));
+        Some(Self {
+            service: service?,
+            identity: identity?,
+            policy: policy?,
+            cache: cache?,
+            listen: listen?,
+            signals: signals?,
+            link: link?,
+            audit: audit?,
+            log: log?,
+            drain: drain?,
+        })
+    }
+
+    /// What the policy part loads.
+    pub fn policy_files(&self) -> PolicyFiles {
+        self.policy.files_for(&self.service)
+    }
+}
+
+/// Every knob there is, in the order of the example file, for the table in the README and for its test.
+pub fn knobs() -> impl Iterator<Item = &'static Knob> {
+    [
+        service::KNOBS,
+        identity::KNOBS,
+        policy::KNOBS,
+        cache::KNOBS,
+        listen::KNOBS,
+        signals::KNOBS,
+        link::KNOBS,
+        audit::KNOBS,
+        log::KNOBS,
+        drain::KNOBS,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+fn base_of(file: &Path) -> PathBuf {
+    file.parent().map(Path::to_path_buf).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+//! `policy`: what is allowed, and for how long an answer holds.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{
+    knob::{Knob, KnobDefault},
+    reader::Reader,
+    scalar,
+    service::ServiceConfig,
+    tree::Node,
+};
+use crate::policy::PolicyFiles;
+
+/// Policies and their answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyConfig {
+    /// Cedar policies: files, directories, or a directory with a pattern; at least one.
+    pub files: Vec<PathBuf>,
+    /// A Cedar schema in place of the built-in one.
+    pub schema: Option<PathBuf>,
+    /// Entities, Cedar JSON.
+    pub entities: Option<PathBuf>,
+    /// Longest life of an allowing decision.
+    pub decision_ttl: Duration,
+    /// Longest life of a denial.
+    pub deny_ttl: Duration,
+}
+
+pub(super) const KNOBS: &[Knob] = &[
+    Knob::new(
+        "policy.files[]",
+        KnobDefault::Required,
+        "Cedar policies: a file, a directory, or a directory with a pattern such as policies/*.cedar; read again when they change.",
+    ),
+    Knob::new("policy.schema", KnobDefault::None, "A Cedar schema in place of the built-in one."),
+    Knob::new("policy.entities", KnobDefault::None, "Entities that policies refer to, in Cedar's JSON form."),
+    Knob::new(
+        "policy.decision_ttl",
+        KnobDefault::Value("5m"),
+        "Longest time for which an allowing decision is reused.",
+    ),
+    Knob::new("policy.deny_ttl", KnobDefault::Value("30s"), "Longest time for which a denial is reused; 0s for none."),
+];
+
+impl PolicyConfig {
+    pub(super) fn read(reader: &Reader<'_>) -> Option<Self> {
+        let files = reader.values("policy.files", scalar::path);
+        let (schema, entities) =
+            (reader.optional("policy.schema", scalar::path), reader.optional("policy.entities", scalar::path));
+        let (decision_ttl, deny_ttl) =
+            (reader.value("policy.decision_ttl", ttl), reader.value("policy.deny_ttl", deny_ttl));
+        Some(Self {
+            files: files?.iter().map(|file| reader.located(file)).collect(),
+            schema: schema?.map(|file| reader.located(file)),
+            entities: entities?.map(|file| reader.located(file)),
+            decision_ttl: decision_ttl?,
+            deny_ttl: deny_ttl?,
+        })
+    }
+
+    pub(super) fn files_for(&self, service: &ServiceConfig) -> PolicyFiles {
+        PolicyFiles {
+            policies: self.files.clone(),
+            schema: self.schema.as_deref().map(Path::to_path_buf),
+            entities: self.entities.as_deref().map(Path::to_path_buf),
+            service: service.name.clone(),
+            limit_millis: millis(self.decision_ttl),
+            deny_limit_millis: millis(self.deny_ttl),
+        }
+    }
+}
+
+fn ttl(node: &Node) -> Result<Duration, String> {
+    scalar::duration(node, Duration::from_millis(1), LONGEST)
+}
+
+fn deny_ttl(node: &Node) -> Result<Duration, String> {
+    scalar::duration(node, Duration::ZERO, LONGEST)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A day: no credential we should rest on lives longer.
+const LONGEST: Duration = Duration::from_hours(24);

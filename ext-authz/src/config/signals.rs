@@ -1,0 +1,28 @@
+//! `signals`: where revocations are kept.
+
+use std::path::PathBuf;
+
+use super::{
+    knob::{Knob, KnobDefault},
+    reader::Reader,
+    scalar,
+};
+
+/// The log of signals.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignalsConfig {
+    /// The file it is in.
+    pub log: PathBuf,
+}
+
+pub(super) const KNOBS: &[Knob] = &[Knob::new(
+    "signals.log",
+    KnobDefault::Value("/var/lib/countersign/signals.redb"),
+    "File of the durable log of revocations; it must survive restarts.",
+)];
+
+impl SignalsConfig {
+    pub(super) fn read(reader: &Reader<'_>) -> Option<Self> {
+        Some(Self { log: reader.located(reader.value("signals.log", scalar::path)?) })
+    }
+}

@@ -30,6 +30,13 @@ impl<K: AsRef<[u8]>, V: AsRef<[u8]>> Headers for [(K, V)] {
     }
 }
 
+// `[T]` is unsized and can't be a `dyn Headers`; what holds the lines can.
+impl<K: AsRef<[u8]>, V: AsRef<[u8]>> Headers for Vec<(K, V)> {
+    fn one(&self, name: &str) -> HeaderValue<'_> {
+        self.as_slice().one(name)
+    }
+}
+
 /// A request without headers.
 pub struct NoHeaders;
 

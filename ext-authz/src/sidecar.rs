@@ -105,7 +105,7 @@ async fn build(config: &Config, metrics: Arc<Metrics>, audit: Audit) -> Result<P
         service: Arc::from(config.service.name.as_str()),
     });
     let log = open_log(config).await?;
-    let plane = start_plane(log, Arc::clone(&state), audit.clone(), Arc::clone(&metrics))?;
+    let plane = start_plane(log, &state, audit.clone(), Arc::clone(&metrics))?;
     let watching = Arc::new(Watching {
         state: Arc::clone(&state),
         plane: Arc::new(plane),
@@ -124,7 +124,7 @@ async fn open_log(config: &Config) -> Result<Log, SidecarError> {
     let mut told = false;
     loop {
         match Log::open(&config.signals.log) {
-            Err(LogError::Locked { .. }) if tokio::time::Instant::now() < deadline => {
+            Err(LogError::Busy { .. }) if tokio::time::Instant::now() < deadline => {
                 if !std::mem::replace(&mut told, true) {
                     warn!(log = %config.signals.log.display(), "another process holds the signal log, waiting for it to end");
                 }
@@ -136,9 +136,9 @@ async fn open_log(config: &Config) -> Result<Log, SidecarError> {
 }
 
 /// Replays the log into the state; from then on every new signal takes effect there before anybody hears of it.
-fn start_plane(log: Log, state: Arc<State>, audit: Audit, metrics: Arc<Metrics>) -> Result<SignalPlane, LogError> {
+fn start_plane(log: Log, state: &Arc<State>, audit: Audit, metrics: Arc<Metrics>) -> Result<SignalPlane, LogError> {
     let replayed = log.head();
-    let applied = Arc::clone(&state);
+    let applied = Arc::clone(state);
     let plane = SignalPlane::start(log, move |entries: &[Entry]| {
         applied.apply(entries);
         for entry in entries.iter().filter(|entry| entry.seq > replayed) {

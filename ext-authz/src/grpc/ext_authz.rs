@@ -1,4 +1,4 @@
-//! `envoy.service.auth.v3.Authorization`: reads a CheckRequest into facts and answers it; it judges nothing.
+//! `envoy.service.auth.v3.Authorization`: reads a `CheckRequest` into facts and answers it; it judges nothing.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -59,7 +59,7 @@ impl Authorization for ExtAuthz {
     }
 }
 
-/// A CheckRequest by its parts; what is absent is empty, and an empty thing is refused further on.
+/// A `CheckRequest` by its parts; what is absent is empty, and an empty thing is refused further on.
 struct Parsed<'a> {
     certificate: &'a str,
     request: Option<&'a HttpRequest>,
@@ -84,7 +84,7 @@ impl<'a> From<&'a CheckRequest> for Parsed<'a> {
     }
 }
 
-impl<'a> Parsed<'a> {
+impl Parsed<'_> {
     fn certificate(&self) -> PresentedCertificate<'_> {
         let xfcc = self.headers.iter().filter(|(name, _)| *name == "x-forwarded-client-cert").map(|(_, value)| *value);
         PresentedCertificate {
@@ -96,7 +96,7 @@ impl<'a> Parsed<'a> {
     fn http(&self) -> Result<Http<'_>, InvalidHttp> {
         let request = self.request.ok_or(InvalidHttp::Method)?;
         let HttpRequest { method, path, host, scheme, protocol, .. } = request;
-        Http::new(method, path, host, scheme, protocol, self.headers.as_slice())
+        Http::new(method, path, host, scheme, protocol, &self.headers)
     }
 
     fn line(&self) -> RequestLine {

@@ -97,7 +97,7 @@ fn wire_response(answered: &Answered) -> DecideResponse {
             id: decision.id.0.to_be_bytes().to_vec(),
             verdict: verdict.into(),
             reason: decision.reason.as_str().to_owned(),
-            policies: decision.policies.iter().map(|name| name.to_string()).collect(),
+            policies: decision.policies.iter().map(ToString::to_string).collect(),
             holds_until_ms: decision.holds_until.as_millis(),
         }),
         caller: answered.caller.as_deref().map(wire_caller),

@@ -44,7 +44,7 @@ pub fn check_response(outcome: &Outcome, caller: Option<&Caller>) -> CheckRespon
     }
 }
 
-/// An absent status would read as OK to Envoy (STANDARDS of ext_authz: code 0 allows).
+/// An absent status would read as OK to Envoy (its default code is 0, which allows).
 fn status(reason: Reason) -> Status {
     let code = match reason.class() {
         Class::Allow => Code::Ok,

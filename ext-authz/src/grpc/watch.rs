@@ -1,6 +1,6 @@
 //! One filter's watch: plan, invalidations and leases down, acknowledgements and counts up; it decides nothing.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt::Write, sync::Arc, time::Duration};
 
 use authz_core::{
     decision::Verdict,
@@ -100,7 +100,7 @@ impl Watch {
         first: &Report,
         hello: &Hello,
     ) -> Result<(), End> {
-        let mut changes = self.shared.state.subscribe();
+        let mut state = self.shared.state.subscribe();
         self.wait_until_live().await;
         let mut tail = self.catch_up(Seq(hello.last_seq)).await?;
         self.take(handle, first).await?;
@@ -113,7 +113,7 @@ impl Watch {
                     // Too slow for what is kept in memory: start over from the present.
                     Err(TailEnd::NotAtHand(_)) => tail = self.resync().await?,
                 },
-                changed = changes.changed() => {
+                changed = state.changed() => {
                     if changed.is_err() { return Ok(()); }
                     self.send_plan_if_new().await?;
                 }
@@ -271,7 +271,11 @@ fn known_reason(text: &str) -> &'static str {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().take(NAME_LIMIT / 2).map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().take(NAME_LIMIT / 2).fold(String::new(), |mut text, byte| {
+        // Writing to a String can't fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn cut(text: &str) -> String {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::AuthorizationServer;
 use tokio::sync::watch;
+use tonic::server::NamedService;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use super::{Parts, SidecarError};
@@ -12,7 +13,7 @@ use crate::{
     wire::link::link_server::LinkServer,
 };
 
-/// Reports readiness for the whole server (`""`), ext_authz and link, until shutdown.
+/// Reports readiness for the whole server (`""`), `ext_authz` and link, until shutdown.
 pub(super) async fn keep(
     reporter: HealthReporter,
     parts: Arc<Parts>,

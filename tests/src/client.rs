@@ -17,6 +17,8 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::ClientConfig;
+use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -52,17 +54,28 @@ pub struct Client {
     server: SocketAddr,
     roots: Vec<Vec<u8>>,
     identity: Option<Svid>,
+    resuming: Option<[Arc<ClientConfig>; 2]>,
 }
 
 impl Client {
     /// A client of `server`, whose certificate must chain to `authority`.
     pub fn new(server: SocketAddr, authority: &Authority) -> Self {
-        Self { server, roots: vec![authority.root_der().to_vec()], identity: None }
+        Self { server, roots: vec![authority.root_der().to_vec()], identity: None, resuming: None }
     }
 
     /// Presents `identity`; without it the client has no certificate.
     pub fn identity(mut self, identity: &Svid) -> Self {
         self.identity = Some(identity.clone());
+        self
+    }
+
+    /// Asks to resume the TLS sessions of earlier connections, as many libraries do; without it, never. Comes last.
+    pub fn resuming_sessions(mut self) -> Self {
+        self.resuming = Some(Protocol::ALL.map(|protocol| {
+            let mut config = self.config(protocol);
+            config.resumption = Resumption::default();
+            Arc::new(config)
+        }));
         self
     }
 
@@ -89,11 +102,19 @@ impl Client {
     }
 
     async fn tls(&self, protocol: Protocol) -> Result<TlsStream<TcpStream>, ClientError> {
-        let config = tls::config(&self.roots, self.identity.as_ref(), protocol.alpn());
+        let config = match (&self.resuming, protocol) {
+            (None, _) => Arc::new(self.config(protocol)),
+            (Some([http1, _]), Protocol::Http1) => Arc::clone(http1),
+            (Some([_, http2]), Protocol::Http2) => Arc::clone(http2),
+        };
         let stream = TcpStream::connect(self.server).await.map_err(ClientError::Connect)?;
         stream.set_nodelay(true).map_err(ClientError::Connect)?;
         let name = ServerName::try_from("envoy.test").expect("a DNS name");
-        TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(ClientError::Tls)
+        TlsConnector::from(config).connect(name, stream).await.map_err(ClientError::Tls)
+    }
+
+    fn config(&self, protocol: Protocol) -> ClientConfig {
+        tls::config(&self.roots, self.identity.as_ref(), protocol.alpn())
     }
 }
 

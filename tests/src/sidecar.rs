@@ -135,3 +135,23 @@ fn sum(metrics: &str, name: &str, labels: &[&str]) -> f64 {
 }
 
 const CONFIG: &str = "config.yaml";
+
+#[cfg(test)]
+mod tests {
+    use super::sum;
+
+    #[test]
+    fn samples_are_summed_by_name_and_labels() {
+        let text = "# TYPE a_total counter\na_total{verdict=\"allow\",mode=\"check\"} 2\na_total{verdict=\"deny\",mode=\"check\"} 3\na_total_other 9\nb 4.5\n";
+        let cases: [(&str, &[&str], f64); 5] = [
+            ("a_total", &[], 5.0),
+            ("a_total", &["verdict=\"deny\""], 3.0),
+            ("a_total", &["verdict=\"deny\"", "mode=\"link\""], 0.0),
+            ("b", &[], 4.5),
+            ("missing", &[], 0.0),
+        ];
+        for (name, labels, expected) in cases {
+            assert!((sum(text, name, labels) - expected).abs() < f64::EPSILON, "{name} {labels:?}");
+        }
+    }
+}

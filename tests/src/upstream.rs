@@ -83,6 +83,7 @@ async fn serve_connection(stream: TcpStream, counts: Arc<Counts>) {
     let service = service_fn(|request| answer(request, Arc::clone(&counts)));
     let mut server = auto::Builder::new(TokioExecutor::new());
     server.http1().max_headers(20_000);
+    server.http2().max_header_list_size(1 << 24);
     // A connection that breaks is what many tests are about; the client's side of it is what they look at.
     let _ = server.serve_connection(TokioIo::new(stream), service).await;
 }

@@ -164,3 +164,30 @@ fn text(path: &Path) -> String {
 }
 
 const DOWNSTREAM_TLS: &str = "/static_resources/listeners/0/filter_chains/0/transport_socket/typed_config";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_placeholder_of_a_shipped_configuration_is_listed_at_its_top_and_no_other_is() {
+        for name in ["ext-authz", "filter"] {
+            let text = fs::read_to_string(crate::root().join("envoy").join(format!("{name}.yaml"))).unwrap();
+            let (head, body) = text.split_once("\n\n").unwrap();
+            let mut used: Vec<&str> = body.split("${").skip(1).filter_map(|rest| rest.split('}').next()).collect();
+            used.sort_unstable();
+            used.dedup();
+            let is_name = |word: &&str| word.len() > 2 && word.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+            let first_words = head.lines().filter_map(|line| line.strip_prefix("# ")).flat_map(|line| line.split(", "));
+            let mut listed: Vec<&str> = first_words.filter_map(|text| text.split(' ').next()).filter(is_name).collect();
+            listed.sort_unstable();
+            assert_eq!(listed, used, "{name}");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "placeholder ${NAME} has no value")]
+    fn a_placeholder_without_a_value_stops_the_test() {
+        filled("# ${COMMENT}\nkey: ${NAME}\n", &BTreeMap::from([("OTHER", "x".to_owned())]));
+    }
+}

@@ -132,6 +132,27 @@ async fn malformed_http_is_refused_before_the_authorizer_hears_of_it() {
     assert!(hop.authorizer.checks().is_empty());
 }
 
+#[tokio::test]
+async fn too_many_or_too_long_headers_are_refused_before_the_authorizer_hears_of_them() {
+    let hop = Hop::start().await;
+    for protocol in Protocol::ALL {
+        for (count, length, refused) in
+            [(80, 10, false), (101, 10, true), (10_000, 10, true), (1, 50_000, false), (1, 1 << 20, true)]
+        {
+            let mut wanted = request("/");
+            for number in 0..count {
+                wanted = with_header(wanted, &format!("x-header-{number}"), &vec![b'a'; length]);
+            }
+            let asked = hop.authorizer.checks().len();
+            let reply = hop.client().connect(protocol).await.unwrap().send(wanted).await;
+            // HTTP/1.1 gets a 431, HTTP/2 a reset.
+            let served = reply.is_ok_and(|reply| reply.status == StatusCode::OK);
+            assert_eq!(served, !refused, "{count} headers of {length} bytes by {protocol:?}");
+            assert_eq!(hop.authorizer.checks().len() > asked, !refused);
+        }
+    }
+}
+
 fn http(check: &CheckRequest) -> &HttpRequest {
     check.attributes.as_ref().unwrap().request.as_ref().unwrap().http.as_ref().unwrap()
 }

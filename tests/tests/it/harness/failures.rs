@@ -1,5 +1,7 @@
 //! What a real Envoy does, as we ship it, when something around it fails.
 
+use std::time::{Duration, Instant};
+
 use countersign_tests::client::{Client, Protocol};
 use countersign_tests::eventually::eventually;
 use countersign_tests::pki::Authority;
@@ -33,13 +35,38 @@ async fn a_trust_domain_that_is_taken_out_of_the_bundles_is_refused_without_a_re
 }
 
 #[tokio::test]
-async fn a_session_is_never_resumed() {
+async fn a_session_is_never_resumed_even_if_the_client_would() {
     let hop = Hop::start().await;
-    for _ in 0..3 {
-        hop.client().get(Protocol::Http2, "/").await.unwrap();
+    for protocol in Protocol::ALL {
+        let client = hop.client().resuming_sessions();
+        for _ in 0..3 {
+            client.get(protocol, "/").await.unwrap();
+        }
     }
+    hop.envoy.until_stat("listener.127.0.0.1_0.ssl.handshake", 6).await;
     assert_eq!(hop.envoy.stats("listener.127.0.0.1_0.ssl.session_reused").await, 0);
-    hop.envoy.until_stat("listener.127.0.0.1_0.ssl.handshake", 3).await;
+}
+
+#[tokio::test]
+async fn an_authorizer_that_hangs_denies_within_the_time_it_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("hangs.sock");
+    let _accepts_but_never_answers = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let hop = Hop::start_with(|envoy| envoy.sidecar(&socket)).await;
+    let asked = Instant::now();
+    assert_eq!(hop.client().get(Protocol::Http2, "/").await.unwrap().status, StatusCode::FORBIDDEN);
+    assert!(asked.elapsed() >= Duration::from_millis(400), "it had half a second: {:?}", asked.elapsed());
+    hop.envoy.logged("a failure", |entry| entry["response_code_details"] == "ext_authz_error").await;
+}
+
+#[tokio::test]
+async fn a_client_without_certificate_is_refused_by_the_handshake() {
+    let hop = Hop::start().await;
+    for protocol in Protocol::ALL {
+        assert!(Client::new(hop.envoy.address(), &hop.authority).get(protocol, "/").await.is_err());
+    }
+    hop.envoy.until_stat("listener.127.0.0.1_0.ssl.fail_verify_no_cert", 2).await;
+    assert!(hop.authorizer.checks().is_empty());
 }
 
 async fn serves(client: &Client) -> bool {

@@ -39,17 +39,17 @@ impl Spread {
 mod tests {
     use super::*;
 
-    fn spread(median: f64, min: f64, max: f64) -> Option<Spread> {
-        Some(Spread { median, min, max })
+    fn spread(median: f64, min: f64, max: f64) -> Spread {
+        Spread { median, min, max }
     }
 
     #[test]
     fn the_median_does_not_follow_one_disturbed_round() {
         let cases: [(&[f64], _); 5] = [
             (&[], None),
-            (&[7.0], spread(7.0, 7.0, 7.0)),
-            (&[3.0, 1.0], spread(2.0, 1.0, 3.0)),
-            (&[5.0, 1_000.0, 4.0, 6.0, 5.0], spread(5.0, 4.0, 1_000.0)),
+            (&[7.0], Some(spread(7.0, 7.0, 7.0))),
+            (&[3.0, 1.0], Some(spread(2.0, 1.0, 3.0))),
+            (&[5.0, 1_000.0, 4.0, 6.0, 5.0], Some(spread(5.0, 4.0, 1_000.0))),
             (&[1.0, f64::NAN], None),
         ];
         for (samples, expected) in cases {
@@ -61,7 +61,7 @@ mod tests {
     fn ratios_are_taken_round_by_round() {
         // The machine halves its speed in the second round; the ratio does not notice.
         let ratios = Spread::of_ratios(&[30.0, 15.0, 30.0], &[60.0, 30.0, 60.0]);
-        assert_eq!(ratios, spread(0.5, 0.5, 0.5));
+        assert_eq!(ratios, Some(spread(0.5, 0.5, 0.5)));
         assert_eq!(Spread::of_ratios(&[1.0], &[0.0]), None);
         assert_eq!(Spread::of_ratios(&[], &[]), None);
     }

@@ -84,7 +84,7 @@ mod tests {
             (1_000, 1, Duration::from_millis(1)),
             (3, 1, Duration::from_nanos(333_333_333)),
             (3, 3_000_000, Duration::from_secs(1_000_000)),
-            (7_777, 7_777 * 3_600, Duration::from_secs(3_600)),
+            (7_777, 7_777 * 3_600, Duration::from_hours(1)),
         ];
         for (rate, index, expected) in cases {
             assert_eq!(schedule(rate, 1).offset(index), expected, "{rate}/s, arrival {index}");

@@ -106,7 +106,7 @@ fn answer(mut stream: TcpStream, plan: Plan, first: &std::sync::OnceLock<Instant
     while stream.read(&mut buffer).is_ok_and(|count| count > 0) {
         let age = first.get_or_init(Instant::now).elapsed();
         if (plan.stall.0..plan.stall.1).contains(&age) {
-            thread::sleep(plan.stall.1 - age);
+            thread::sleep(plan.stall.1.saturating_sub(age));
         }
         let status = plan.status;
         if stream.write_all(format!("HTTP/1.1 {status} X\r\ncontent-length: 2\r\n\r\nok").as_bytes()).is_err() {

@@ -1,0 +1,194 @@
+//! Every call to the proxy, each with its errors made harmless. It decides nothing, and nobody may hold the machine
+//! while calling it: Envoy may call back before it returns.
+//!
+//! The SDK panics on any status it does not list; those named in the ABI for these calls are listed.
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    time::{Duration, UNIX_EPOCH},
+};
+
+use authz_core::time::Timestamp;
+use proxy_wasm::{
+    hostcalls,
+    types::{BufferType, LogLevel, MapType, MetricType},
+};
+
+use crate::machine::{Change, Identity, Metric, Note, Peer};
+
+/// The header that tells the service who calls.
+const CALLER: &str = "x-countersign-caller";
+/// The header that tells the client under which ID the refusal is in the audit log.
+const DECISION_ID: &str = "x-countersign-decision-id";
+
+/// The wall clock.
+pub fn now() -> Timestamp {
+    let since = hostcalls::get_current_time().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    Timestamp::from_millis(since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)))
+}
+
+/// All header lines of the request, as bytes: a value that is no UTF-8 must not crash the VM.
+pub fn request_headers() -> Option<Vec<(String, Vec<u8>)>> {
+    hostcalls::get_map_bytes(MapType::HttpRequestHeaders).ok()
+}
+
+/// Envoy's number of the connection: eight bytes, little-endian.
+pub fn connection_id() -> Option<u64> {
+    property(&["connection", "id"]).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes)
+}
+
+/// The other end of the connection.
+pub fn peer() -> Peer {
+    Peer::from_properties(
+        property(&["connection", "sha256_peer_certificate_digest"]).as_deref(),
+        property(&["connection", "requested_server_name"]).as_deref(),
+        property(&["source", "address"]).as_deref(),
+    )
+}
+
+/// The leaf certificate of the caller as PEM, empty without one.
+pub fn peer_certificate() -> Vec<u8> {
+    property(&["connection", "peer_certificate"]).unwrap_or_default()
+}
+
+/// `HTTP/1.1`, `HTTP/2`, …
+pub fn protocol() -> String {
+    property(&["request", "protocol"]).and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default()
+}
+
+/// Removes every line of a request header.
+pub fn remove_request_header(name: &str) {
+    let _ = hostcalls::remove_map_value(MapType::HttpRequestHeaders, name);
+}
+
+/// Tells the service who calls; replaces every line of that name.
+pub fn set_caller(spiffe_id: &str) {
+    let _ = hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, CALLER, Some(spiffe_id.as_bytes()));
+}
+
+/// Leaves the decision for the access log: `%FILTER_STATE(wasm.countersign.decision:PLAIN)%`.
+pub fn leave(note: &Note) {
+    let _ = hostcalls::set_property(vec!["countersign", "decision"], Some(note.to_string().as_bytes()));
+}
+
+/// Answers the request with a refusal. To a gRPC client Envoy turns it into trailers with the matching status.
+pub fn refuse(note: &Note) {
+    let id = note.id.to_string();
+    let headers = vec![("content-type", "application/json"), (DECISION_ID, &*id)];
+    let _ = hostcalls::send_http_response(u32::from(note.status()), headers, Some(note.refusal().as_bytes()));
+}
+
+/// Answers the request although there is no machine to judge it.
+pub fn refuse_unconfigured() {
+    let _ = hostcalls::send_http_response(503, Vec::new(), None);
+}
+
+/// Lets a paused request go on.
+pub fn resume() {
+    let _ = hostcalls::resume_http_request();
+}
+
+/// Ends the request of another context. Only from a callback of the root: the context's own callbacks run for it.
+pub fn reset(stream: u32) {
+    if hostcalls::set_effective_context(stream).is_ok() {
+        let _ = hostcalls::reset_http_request();
+    }
+}
+
+/// Asks the sidecar; returns whether the question left. The answer comes as `on_grpc_call_response` of the context
+/// that asked, and is dropped by the SDK if that is gone by then.
+pub fn decide(cluster: &str, question: &[u8], timeout: Duration) -> bool {
+    hostcalls::dispatch_grpc_call(cluster, LINK, "Decide", Vec::new(), Some(question), timeout).is_ok()
+}
+
+/// Opens the Watch stream.
+pub fn open_watch(cluster: &str) -> Option<u32> {
+    hostcalls::open_grpc_stream(cluster, LINK, "Watch", Vec::new()).ok()
+}
+
+/// Sends on a stream; returns whether it is still there.
+pub fn send(stream: u32, message: &[u8]) -> bool {
+    hostcalls::send_grpc_stream_message(stream, Some(message), false).is_ok()
+}
+
+/// Gives a stream up; nothing more comes from it.
+pub fn cancel(stream: u32) {
+    let _ = hostcalls::cancel_grpc_stream(stream);
+}
+
+/// The message of a gRPC callback.
+pub fn grpc_message(size: usize) -> Vec<u8> {
+    hostcalls::get_buffer(BufferType::GrpcReceiveBuffer, 0, size).ok().flatten().unwrap_or_default()
+}
+
+/// The plugin configuration.
+pub fn configuration(size: usize) -> Vec<u8> {
+    hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size).ok().flatten().unwrap_or_default()
+}
+
+/// Calls `on_tick` of this root ever so often.
+pub fn tick_every(period: Duration) {
+    let _ = hostcalls::set_tick_period(period);
+}
+
+/// Makes a metric known to Envoy.
+pub fn define(metric: Metric) -> Option<u32> {
+    let kind = if metric.is_gauge() { MetricType::Gauge } else { MetricType::Counter };
+    hostcalls::define_metric(kind, metric.name()).ok()
+}
+
+/// Tells Envoy how a metric changed.
+pub fn tell(metric: u32, change: Change) {
+    let _ = match change {
+        Change::By(offset) => hostcalls::increment_metric(metric, offset),
+        Change::To(value) => hostcalls::record_metric(metric, value),
+    };
+}
+
+/// A line for the operator that needs no action.
+pub fn info(line: &str) {
+    let _ = hostcalls::log(LogLevel::Info, line);
+}
+
+/// A line somebody should look at.
+pub fn warn(line: &str) {
+    let _ = hostcalls::log(LogLevel::Warn, line);
+}
+
+/// A line that says why nothing works.
+pub fn error(line: &str) {
+    let _ = hostcalls::log(LogLevel::Error, line);
+}
+
+/// Who this VM is. There is no randomness without WASI, so it is put together from what no other VM shares: the time
+/// in nanoseconds, a number that the VMs of one Envoy draw from shared data, and the name of the node.
+pub fn identity(root: u32) -> Identity {
+    let text = |path: &[&str]| property(path).and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
+    let (node, cluster) = (text(&["xds", "node", "id"]), text(&["xds", "node", "cluster"]));
+    let nanos = hostcalls::get_current_time().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let mut rest = DefaultHasher::new();
+    (&node, &cluster, root, draw()).hash(&mut rest);
+    let nanos = nanos.map_or(0, |since| since.as_nanos()) & u128::from(u64::MAX);
+    let node = if cluster.is_empty() { node } else { format!("{node}/{cluster}") };
+    Identity { instance: (nanos << 64 | u128::from(rest.finish())).to_be_bytes(), node }
+}
+
+/// A number no other VM of this Envoy drew.
+fn draw() -> u64 {
+    loop {
+        let Ok((value, version)) = hostcalls::get_shared_data(DRAWN) else { return 0 };
+        let last = value.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes);
+        let next = last.wrapping_add(1);
+        // Version 0 would overwrite: two VMs that both find nothing may draw the same, and differ by the time.
+        if hostcalls::set_shared_data(DRAWN, Some(&next.to_le_bytes()), version).is_ok() {
+            return next;
+        }
+    }
+}
+
+fn property(path: &[&str]) -> Option<Vec<u8>> {
+    hostcalls::get_property(path.to_vec()).ok().flatten()
+}
+
+const LINK: &str = "countersign.link.v1.Link";
+const DRAWN: &str = "countersign.vm";

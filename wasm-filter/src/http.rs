@@ -1,0 +1,137 @@
+//! The context of one request: what the host says goes to the machine, what the machine says goes to the host.
+//!
+//! A hit costs four host calls: the headers, `connection.id`, the clock, and the header for the service (five if
+//! policies read the protocol). The clock is asked and not taken from the last tick: after a stall of the worker
+//! requests are served before the tick, and the lease must not outlive its end by that stall.
+
+use std::rc::Rc;
+
+use authz_core::reason::Reason;
+use proxy_wasm::{
+    traits::{Context, HttpContext},
+    types::Action,
+};
+
+use crate::{
+    host,
+    machine::{Answer, Arrival, Next, Note, Question, Source},
+    root::Shared,
+};
+
+/// One request.
+pub struct Http {
+    stream: u32,
+    shared: Option<Rc<Shared>>,
+}
+
+impl Http {
+    /// The context Envoy calls `stream`; without a configuration it refuses.
+    pub fn new(stream: u32, shared: Option<Rc<Shared>>) -> Self {
+        Self { stream, shared }
+    }
+
+    fn arrive(&self, shared: &Shared) -> Action {
+        let Some((mut headers, connection)) = host::request_headers().zip(host::connection_id()) else {
+            let answer = shared.machine.borrow_mut().refuse(Reason::Internal);
+            return give(shared, &answer);
+        };
+        remove_private(&mut headers);
+        let now = host::now();
+        let known = shared.machine.borrow().knows(connection);
+        if !known {
+            let peer = host::peer();
+            shared.machine.borrow_mut().meet(connection, peer);
+        }
+        let reads_protocol = shared.machine.borrow().reads_protocol();
+        let protocol = if reads_protocol { host::protocol() } else { String::new() };
+        let arrival = Arrival { stream: self.stream, connection, headers: &headers, protocol: &protocol };
+        let remembered = shared.machine.borrow_mut().recall(&arrival, now);
+        match remembered {
+            Some(answer) => give(shared, &answer),
+            None => self.ask(shared, connection, headers),
+        }
+    }
+
+    fn ask(&self, shared: &Shared, connection: u64, headers: Vec<(String, Vec<u8>)>) -> Action {
+        let (protocol, peer_certificate) = (host::protocol(), host::peer_certificate());
+        let question = Question { stream: self.stream, connection, headers, protocol, peer_certificate };
+        let question = shared.machine.borrow_mut().ask(question);
+        self.dispatch(shared, &question)
+    }
+
+    fn dispatch(&self, shared: &Shared, question: &[u8]) -> Action {
+        if host::decide(&shared.config.cluster, question, shared.config.decide_timeout) {
+            return Action::Pause;
+        }
+        let now = host::now();
+        let next = shared.machine.borrow_mut().answered(self.stream, None, now);
+        self.proceed(shared, next)
+    }
+
+    fn proceed(&self, shared: &Shared, next: Next) -> Action {
+        match next {
+            Next::Answer(answer) => give(shared, &answer),
+            Next::Ask(question) => self.dispatch(shared, &question),
+            Next::Nothing => Action::Pause,
+        }
+    }
+}
+
+impl Context for Http {
+    fn on_grpc_call_response(&mut self, _token: u32, status: u32, size: usize) {
+        let Some(shared) = &self.shared else { return };
+        let message = (status == 0).then(|| host::grpc_message(size));
+        let now = host::now();
+        let next = shared.machine.borrow_mut().answered(self.stream, message.as_deref(), now);
+        if self.proceed(shared, next) == Action::Continue {
+            host::resume();
+        }
+    }
+}
+
+impl HttpContext for Http {
+    fn on_http_request_headers(&mut self, _headers: usize, _end_of_stream: bool) -> Action {
+        if let Some(shared) = &self.shared {
+            return self.arrive(shared);
+        }
+        host::refuse_unconfigured();
+        Action::Pause
+    }
+}
+
+/// Envoy deletes the context of every request, however it ends.
+impl Drop for Http {
+    fn drop(&mut self) {
+        if let Some(shared) = &self.shared {
+            shared.machine.borrow_mut().closed(self.stream);
+        }
+    }
+}
+
+fn give(shared: &Shared, answer: &Answer) -> Action {
+    match answer {
+        Answer::Allow(caller, note) => {
+            host::set_caller(caller.credential().id().as_str());
+            if note.source == Source::Sidecar || shared.config.log_hits {
+                host::leave(note);
+            }
+            Action::Continue
+        }
+        Answer::Deny(note) => refuse(note),
+    }
+}
+
+fn refuse(note: &Note) -> Action {
+    host::leave(note);
+    host::refuse(note);
+    Action::Pause
+}
+
+/// Nobody but Countersign speaks in `x-countersign-` headers; services like CGI read the underscore as the dash.
+fn remove_private(headers: &mut Vec<(String, Vec<u8>)>) {
+    let private = |name: &str| name.starts_with("x-countersign-") || name.starts_with("x_countersign_");
+    if headers.iter().any(|(name, _)| private(name)) {
+        headers.iter().filter(|(name, _)| private(name)).for_each(|(name, _)| host::remove_request_header(name));
+        headers.retain(|(name, _)| !private(name));
+    }
+}

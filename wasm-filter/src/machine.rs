@@ -1,0 +1,124 @@
+//! The filter as a machine: input and the time go in, answers and effects come out. It knows no host and no clock.
+//!
+//! `requests` has what a request meets, `updates` what the sidecar sends and what is due at a tick.
+
+mod answer;
+mod bounded;
+mod callers;
+mod decisions;
+mod effect;
+mod lease;
+mod ledger;
+mod peers;
+mod recent;
+mod request;
+mod requests;
+mod response;
+mod stats;
+mod streams;
+mod update;
+mod updates;
+mod watch;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+use authz_core::{
+    decision::{DecisionId, Verdict},
+    plan::Plan,
+    reason::Reason,
+    revocation::RevocationSet,
+    signal::Seq,
+    time::Timestamp,
+};
+use hashbrown::HashMap;
+
+pub use self::{
+    answer::{Answer, Next, Note, Source},
+    effect::{Effect, Level},
+    peers::Peer,
+    request::{Arrival, Question},
+    stats::{Change, Metric, Stats},
+};
+use self::{
+    callers::Callers, decisions::Decisions, lease::Lease, ledger::Ledger, peers::Peers, recent::Recent,
+    request::Pending, streams::Streams, watch::Watch,
+};
+use crate::config::Config;
+
+/// Everything one VM remembers.
+pub struct Machine {
+    identity: Identity,
+    peers: Peers,
+    callers: Callers,
+    decisions: Decisions,
+    revocations: RevocationSet,
+    plan: Option<Plan>,
+    recent: Recent,
+    enforced: Seq,
+    lease: Lease,
+    streams: Streams,
+    pending: HashMap<u32, Pending>,
+    watch: Watch,
+    ledger: Ledger,
+    stats: Stats,
+    told: Stats,
+    local_decisions: u64,
+    next_expiry: Timestamp,
+    key: Vec<u8>,
+}
+
+/// Who this VM is to the sidecar.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Unlike that of any other VM, now or earlier.
+    pub instance: [u8; 16],
+    /// Envoy's node id and cluster.
+    pub node: String,
+}
+
+impl Machine {
+    /// A machine that knows nothing yet: it asks the sidecar about each request.
+    pub fn new(config: &Config, identity: Identity) -> Self {
+        Self {
+            peers: Peers::new(config.max_connections),
+            callers: Callers::new(config.max_callers),
+            decisions: Decisions::new(config.max_decisions, identity.instance),
+            identity,
+            revocations: RevocationSet::default(),
+            plan: None,
+            recent: Recent::default(),
+            enforced: Seq::default(),
+            lease: Lease::default(),
+            streams: Streams::default(),
+            pending: HashMap::new(),
+            watch: Watch::default(),
+            ledger: Ledger::default(),
+            stats: Stats::default(),
+            told: Stats::default(),
+            local_decisions: 0,
+            next_expiry: Timestamp::default(),
+            key: Vec::new(),
+        }
+    }
+
+    /// Denies without memory and without the sidecar, and counts it.
+    pub fn refuse(&mut self, reason: Reason) -> Answer {
+        self.local_decisions = self.local_decisions.wrapping_add(1);
+        let id = u128::from_be_bytes(self.identity.instance).wrapping_add(u128::from(self.local_decisions));
+        self.ledger.add_local(reason);
+        self.stats.denied = self.stats.denied.saturating_add(1);
+        if reason == Reason::SidecarUnreachable {
+            self.stats.unreachable = self.stats.unreachable.saturating_add(1);
+        }
+        Answer::Deny(Note { id: DecisionId(id), verdict: Verdict::Deny, reason, source: Source::Filter })
+    }
+
+    /// Looks at the clock before it is relied on.
+    fn see(&mut self, now: Timestamp) {
+        if self.lease.see(now) {
+            self.watch.clock_stepped_back(now);
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Eviction and counting of the cache.

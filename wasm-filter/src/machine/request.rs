@@ -1,0 +1,106 @@
+//! A request as the filter sees it, borrowed from what the host delivered or kept while the sidecar is asked.
+
+use authz_core::facts::{Caller, Facts, HeaderValue, Headers, Http, Presented};
+use authz_wire::link;
+
+use super::peers::Peer;
+
+/// What identifies a request and belongs to it.
+pub struct Arrival<'a> {
+    /// The number of its context.
+    pub stream: u32,
+    /// Envoy's number of its connection.
+    pub connection: u64,
+    /// Every header line, pseudo headers included.
+    pub headers: &'a Vec<(String, Vec<u8>)>,
+    /// `HTTP/1.1`, `HTTP/2`, …; needed only if [`super::Machine::reads_protocol`].
+    pub protocol: &'a str,
+}
+
+/// What else the sidecar needs to know of it.
+pub struct Question {
+    /// The number of its context.
+    pub stream: u32,
+    /// Envoy's number of its connection.
+    pub connection: u64,
+    /// Every header line, pseudo headers included.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// `HTTP/1.1`, `HTTP/2`, …
+    pub protocol: String,
+    /// Leaf certificate of the caller as PEM; empty if there is none.
+    pub peer_certificate: Vec<u8>,
+}
+
+/// A request that waits for the sidecar.
+pub struct Pending {
+    /// What it was asked.
+    pub asked: link::DecideRequest,
+    /// The connection as it was then.
+    pub peer: Peer,
+    /// How often it was asked.
+    pub attempts: u8,
+}
+
+/// Calls `then` with the facts of a request made by `caller`.
+pub fn with_facts<T>(
+    headers: &dyn Headers,
+    protocol: &str,
+    peer: &Peer,
+    caller: &Caller,
+    then: impl FnOnce(&Facts<'_>) -> T,
+) -> T {
+    then(&Facts {
+        caller: Presented::Verified(caller),
+        http: Http::from_headers(headers, protocol),
+        source_ip: peer.ip,
+        sni: peer.sni.as_deref(),
+    })
+}
+
+/// Header lines as the sidecar was asked about them.
+pub struct Asked<'a>(pub &'a [link::Header]);
+
+impl Headers for Asked<'_> {
+    fn one(&self, name: &str) -> HeaderValue<'_> {
+        let mut found = self.0.iter().filter(|line| line.name == name).map(|line| &line.value);
+        match (found.next(), found.next()) {
+            (None, _) => HeaderValue::Absent,
+            (Some(value), None) => std::str::from_utf8(value).map_or(HeaderValue::NotText, HeaderValue::One),
+            (Some(_), Some(_)) => HeaderValue::Many,
+        }
+    }
+}
+
+impl Question {
+    /// The message for the sidecar; header lines move into it.
+    pub fn into_message(self, peer: &Peer, instance: &[u8]) -> link::DecideRequest {
+        link::DecideRequest {
+            peer_certificate: self.peer_certificate,
+            headers: self.headers.into_iter().map(|(name, value)| link::Header { name, value }).collect(),
+            source_address: peer.address.to_string(),
+            sni: peer.sni.as_deref().unwrap_or_default().into(),
+            protocol: self.protocol,
+            instance: instance.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Keys are derived from the one on a hit and from the other on a miss.
+        #[test]
+        fn both_views_of_the_headers_agree(lines in prop::collection::vec(("[ab]", prop::collection::vec(any::<u8>(), 0..3)), 0..5)) {
+            let message: Vec<_> =
+                lines.iter().cloned().map(|(name, value)| link::Header { name, value }).collect();
+            let message = Asked(&message);
+            for name in ["a", "b", "c"] {
+                prop_assert_eq!(lines.one(name), message.one(name));
+            }
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! What a request meets: lease, gate, memory, and the question to the sidecar. It applies nothing the sidecar pushes.
+
+use std::sync::Arc;
+
+use authz_core::{
+    decision::Verdict,
+    facts::{Caller, Headers},
+    gate::Gate,
+    plan::{Plan, Read},
+    reason::Reason,
+    revocation::RevocationSet,
+    time::Timestamp,
+};
+use prost::Message;
+
+use super::{
+    Machine,
+    answer::{Answer, Next, Note, Source},
+    decisions::{Kept, Miss},
+    peers::Peer,
+    request::{Arrival, Asked, Pending, Question, with_facts},
+    response::{self, Response},
+};
+
+/// Questions about one request, if answer after answer is overtaken.
+const MAX_ATTEMPTS: u8 = 3;
+
+impl Machine {
+    /// Whether keys need the protocol of the request.
+    pub fn reads_protocol(&self) -> bool {
+        self.plan.as_ref().is_some_and(|plan| plan.reads().contains(&Read::Protocol))
+    }
+
+    /// Whether this connection has been met.
+    pub fn knows(&self, connection: u64) -> bool {
+        self.peers.get(&connection).is_some()
+    }
+
+    /// Remembers the other end of a connection.
+    pub fn meet(&mut self, connection: u64, peer: Peer) {
+        self.peers.insert(connection, peer);
+    }
+
+    /// Answers from memory, if memory may be used and has an answer. Allocates nothing for a hit.
+    ///
+    /// INVARIANT: nothing comes from here without a lease, and nothing before the gate was asked.
+    pub fn recall(&mut self, arrival: &Arrival<'_>, now: Timestamp) -> Option<Answer> {
+        self.see(now);
+        if !self.lease.holds_at(now) {
+            self.stats.stale = self.stats.stale.saturating_add(1);
+            return None;
+        }
+        let plan = self.plan.as_ref()?;
+        let peer = self.peers.get(&arrival.connection)?;
+        let known = self.callers.get(peer.digest.as_ref()?)?;
+        let request = Keyed { headers: arrival.headers, protocol: arrival.protocol, peer, caller: &known.caller };
+        match request.write_key(&self.revocations, plan, now, &mut self.key) {
+            Ok(()) => {}
+            Err(Reason::Revoked) => return Some(self.refuse(Reason::Revoked)),
+            // The sidecar judges it, so that audit has all of it.
+            Err(_) => return None,
+        }
+        match self.decisions.answer(&self.key, known.generation, now) {
+            Ok(kept) => {
+                let note = Note { id: kept.id, verdict: kept.verdict, reason: kept.reason, source: Source::Filter };
+                let caller = Arc::clone(&known.caller);
+                self.stats.hits = self.stats.hits.saturating_add(1);
+                Some(self.give(arrival.stream, Some(caller), note))
+            }
+            Err(Miss::Absent) => None,
+            Err(Miss::TooOld) => {
+                self.stats.stale = self.stats.stale.saturating_add(1);
+                None
+            }
+        }
+    }
+
+    /// Takes a request that memory has no answer to; returns the question for the sidecar.
+    pub fn ask(&mut self, question: Question) -> Vec<u8> {
+        self.stats.misses = self.stats.misses.saturating_add(1);
+        let stream = question.stream;
+        let peer = self.peers.get(&question.connection).cloned().unwrap_or_default();
+        let asked = question.into_message(&peer, &self.identity.instance);
+        let bytes = asked.encode_to_vec();
+        self.pending.insert(stream, Pending { asked, peer, attempts: 1 });
+        bytes
+    }
+
+    /// Takes the sidecar's answer to the last question about `stream`; `None` if there was none in time.
+    pub fn answered(&mut self, stream: u32, answer: Option<&[u8]>, now: Timestamp) -> Next {
+        self.see(now);
+        let Some(pending) = self.pending.remove(&stream) else { return Next::Nothing };
+        let Some(bytes) = answer else { return Next::Answer(self.refuse(Reason::SidecarUnreachable)) };
+        let Some(response) = response::parse(bytes).filter(|response| pending.fits(response)) else {
+            return Next::Answer(self.refuse(Reason::LinkInvalid));
+        };
+        let overtook = |caller: &Arc<Caller>| self.recent.overtook(response.seq, caller.scopes());
+        if response.caller.as_ref().is_some_and(overtook) {
+            return self.ask_again(stream, pending);
+        }
+        self.keep(&pending, &response, now);
+        let Response { id, verdict, reason, caller, .. } = response;
+        Next::Answer(self.give(stream, caller, Note { id, verdict, reason, source: Source::Sidecar }))
+    }
+
+    /// Forgets a request that has ended, however it did.
+    pub fn closed(&mut self, stream: u32) {
+        self.pending.remove(&stream);
+        self.streams.close(stream);
+    }
+
+    fn ask_again(&mut self, stream: u32, mut pending: Pending) -> Next {
+        if pending.attempts >= MAX_ATTEMPTS {
+            return Next::Answer(self.refuse(Reason::Contended));
+        }
+        pending.attempts = pending.attempts.saturating_add(1);
+        let bytes = pending.asked.encode_to_vec();
+        self.pending.insert(stream, pending);
+        Next::Ask(bytes)
+    }
+
+    /// Remembers the caller, and the decision if it may be given again.
+    fn keep(&mut self, pending: &Pending, response: &Response, now: Timestamp) {
+        let Some(caller) = &response.caller else { return };
+        if pending.peer.digest.is_none() {
+            return;
+        }
+        let generation = self.callers.learn(Arc::clone(caller));
+        let Some(plan) = self.plan.as_ref().filter(|plan| response.plan == Some(plan.digest())) else { return };
+        if !response.cacheable || response.holds_until <= now {
+            return;
+        }
+        let headers = Asked(&pending.asked.headers);
+        let request = Keyed { headers: &headers, protocol: &pending.asked.protocol, peer: &pending.peer, caller };
+        if request.write_key(&self.revocations, plan, now, &mut self.key).is_err() {
+            return;
+        }
+        let Response { id, verdict, reason, holds_until, .. } = *response;
+        let kept = Kept { id, verdict, reason, holds_until, generation, caller: Arc::clone(caller) };
+        let gone = self.decisions.insert(&self.key, kept);
+        self.ledger.add(gone);
+    }
+
+    fn give(&mut self, stream: u32, caller: Option<Arc<Caller>>, note: Note) -> Answer {
+        if let (Verdict::Allow, Some(caller)) = (note.verdict, caller) {
+            self.streams.open(stream, Arc::clone(&caller));
+            return Answer::Allow(caller, note);
+        }
+        self.stats.denied = self.stats.denied.saturating_add(1);
+        Answer::Deny(note)
+    }
+}
+
+impl Pending {
+    /// Whether the answer speaks of the certificate that is on this connection.
+    fn fits(&self, response: &Response) -> bool {
+        let digest = response.caller.as_ref().map(|caller| *caller.credential().digest());
+        digest.is_none_or(|digest| self.peer.digest.is_none_or(|presented| presented == digest))
+    }
+}
+
+/// What a key is made from.
+struct Keyed<'a> {
+    headers: &'a dyn Headers,
+    protocol: &'a str,
+    peer: &'a Peer,
+    caller: &'a Caller,
+}
+
+impl Keyed<'_> {
+    /// Asks the gate and, if it admits, writes the key.
+    fn write_key(
+        &self,
+        revocations: &RevocationSet,
+        plan: &Plan,
+        now: Timestamp,
+        key: &mut Vec<u8>,
+    ) -> Result<(), Reason> {
+        with_facts(self.headers, self.protocol, self.peer, self.caller, |facts| {
+            let admitted = Gate::new(revocations, plan).admit(facts, now).map_err(|denial| denial.reason)?;
+            admitted.write_key(key);
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,121 @@
+//! One message from the Watch stream, from bytes to types; it applies nothing.
+
+use authz_core::{
+    plan::{Plan, PolicyDigest, Read},
+    revocation::Mark,
+    scope::Scope,
+    signal::{Action, Seq},
+    time::Timestamp,
+};
+use authz_wire::link;
+use prost::Message;
+
+/// A message, its parts in the order in which they are applied.
+pub struct Update {
+    /// The policy set now in force.
+    pub plan: Option<NewPlan>,
+    /// Forget what is kept, then apply what follows.
+    pub resync: bool,
+    /// What was revoked or restored.
+    pub invalidations: Vec<Invalidation>,
+    /// Everything up to here was delivered.
+    pub seq: Option<Seq>,
+    /// Beat and milliseconds of a lease.
+    pub lease: Option<(u64, u64)>,
+    /// The highest number of a report received.
+    pub received_report: u64,
+}
+
+/// A policy set, or that there is one whose keys this filter can't derive.
+pub enum NewPlan {
+    /// Keys can be derived.
+    Known(Plan),
+    /// Something it reads is unknown here: nothing can be kept.
+    Unknown(String),
+}
+
+/// One entry of the log as far as it concerns memory.
+pub struct Invalidation {
+    /// Its position.
+    pub seq: Seq,
+    /// What it speaks about; `None` if this filter does not understand it, so that it may be anything.
+    pub scope: Option<Scope>,
+    /// What happened to it.
+    pub action: Action,
+}
+
+/// Reads a message; `None` if it is none.
+pub fn parse(bytes: &[u8]) -> Option<Update> {
+    let link::Update { plan, resync, invalidations, seq, lease, received_report } = link::Update::decode(bytes).ok()?;
+    Some(Update {
+        plan: plan.map(parse_plan),
+        resync,
+        invalidations: invalidations.into_iter().map(parse_invalidation).collect(),
+        seq: (seq > 0).then_some(Seq(seq)),
+        lease: lease.map(|link::Lease { beat, ttl_ms }| (beat, ttl_ms)),
+        received_report,
+    })
+}
+
+fn parse_plan(plan: link::Plan) -> NewPlan {
+    let link::Plan { digest, reads } = plan;
+    let Ok(digest) = digest.try_into() else {
+        return NewPlan::Unknown("the digest of the plan has not 32 bytes".into());
+    };
+    let parse =
+        |text: &String| Read::parse(text).ok_or_else(|| format!("the plan reads {text:?}, unknown to this filter"));
+    match reads.iter().map(parse).collect::<Result<Vec<Read>, String>>() {
+        Ok(reads) => NewPlan::Known(Plan::new(PolicyDigest(digest), reads)),
+        Err(why) => NewPlan::Unknown(why),
+    }
+}
+
+fn parse_invalidation(invalidation: link::Invalidation) -> Invalidation {
+    let link::Invalidation { seq, scope, revoke, issued_before_ms, expires_at_ms } = invalidation;
+    let mark = Mark {
+        issued_before: Timestamp::from_millis(issued_before_ms),
+        expires_at: Timestamp::from_millis(expires_at_ms),
+    };
+    let action = if revoke { Action::Revoke(mark) } else { Action::Restore };
+    Invalidation { seq: Seq(seq), scope: scope.parse().ok(), action }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parsed(update: &link::Update) -> Update {
+        parse(&update.encode_to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_plan_with_anything_unknown_is_unknown() {
+        let known = |digest: usize, reads: &[&str]| {
+            let reads = reads.iter().map(|read| (*read).to_owned()).collect();
+            let update =
+                link::Update { plan: Some(link::Plan { digest: vec![1; digest], reads }), ..Default::default() };
+            matches!(parsed(&update).plan, Some(NewPlan::Known(_)))
+        };
+        assert!(known(32, &["path", "header:x-tenant"]));
+        assert!(!known(32, &["path", "phase-of-the-moon"]));
+        assert!(!known(31, &[]));
+    }
+
+    #[test]
+    fn a_scope_that_is_not_understood_may_be_anything() {
+        let invalidation =
+            |scope: &str| link::Invalidation { seq: 3, scope: scope.into(), revoke: true, ..Default::default() };
+        let invalidations = vec![invalidation("spiffe-id:spiffe://td/a"), invalidation("colour:red")];
+        let update = parsed(&link::Update { invalidations, ..Default::default() });
+        assert_eq!(update.invalidations.iter().map(|it| it.scope.is_some()).collect::<Vec<_>>(), [true, false]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_parser_panic(bytes in any::<Vec<u8>>()) {
+            let _ = parse(&bytes);
+        }
+    }
+}

@@ -6,6 +6,8 @@ pub mod check;
 pub mod clock;
 pub mod config;
 pub mod files;
+pub mod filters;
+pub mod grpc;
 pub mod identity;
 pub mod metrics;
 pub mod policy;

@@ -1,6 +1,10 @@
 //! One filter's watch: plan, invalidations and leases down, acknowledgements and counts up; it decides nothing.
 
-use std::{fmt::Write, sync::Arc, time::Duration};
+use std::{
+    fmt::Write,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use authz_core::{
     decision::Verdict,
@@ -84,7 +88,7 @@ impl Watch {
             return Err(End::Refused(Status::invalid_argument("the first report carries no hello")));
         };
         self.name = format!("{}/{}", cut(&hello.node), hex(&hello.instance));
-        let handle = self.shared.filters.connect(&hex(&hello.instance), &cut(&hello.node), clock::now());
+        let handle = self.shared.filters.connect(&hex(&hello.instance), &cut(&hello.node), Instant::now());
         info!(filter = self.name, last_seq = hello.last_seq, version = cut(&hello.version), "filter connected");
         self.shared.metrics.filters.inc();
         let outcome = self.converse(reports, &handle, &first, hello).await;
@@ -180,22 +184,22 @@ impl Watch {
     /// Books what a report says and answers its beat.
     async fn take(&mut self, handle: &FilterHandle, report: &Report) -> Result<(), End> {
         let now = clock::now();
-        handle.acked(Seq(report.enforced_seq), now);
+        handle.acked(Seq(report.enforced_seq), Instant::now());
         if report.number > self.received_report {
             self.received_report = report.number;
             self.book(report, now);
         }
-        let beat = (report.beat != 0).then(|| self.grant(handle, report.beat, now));
+        let beat = (report.beat != 0).then(|| self.grant(handle, report.beat));
         if beat.is_some() || report.number != 0 {
             self.send(Update { lease: beat, received_report: self.received_report, ..Update::default() }).await?;
         }
         Ok(())
     }
 
-    fn grant(&self, handle: &FilterHandle, beat: u64, now: Timestamp) -> Lease {
+    fn grant(&self, handle: &FilterHandle, beat: u64) -> Lease {
         let ttl_ms = u64::try_from(self.shared.lease.as_millis()).unwrap_or(u64::MAX);
         // The filter counts from when it sent the beat, which was before now: it ends no later than this.
-        handle.lease_granted(now.saturating_add_millis(ttl_ms));
+        handle.lease_granted(Instant::now() + self.shared.lease);
         self.shared.metrics.leases.inc();
         Lease { beat, ttl_ms }
     }

@@ -49,12 +49,13 @@ struct Request {
 }
 
 impl SignalPlane {
-    /// Starts taking new signals into `log`, whose entries the caller has put in force already ([`Log::replay`]).
+    /// Puts every entry of `log` in force through `apply`, then starts taking new ones.
     ///
-    /// `apply` sees each new signal exactly once, in order, in batches that may take effect together. It runs after the
-    /// signal is durable and returns before the sender and the followers hear of it.
-    pub fn start(log: Log, apply: impl FnMut(&[Entry]) + Send + 'static) -> Result<Self, LogError> {
-        let ring = Arc::new(recent(&log)?);
+    /// `apply` sees each entry exactly once, in order, in batches that should take effect together. For a new signal it
+    /// runs after the signal is durable and returns before the sender and the followers hear of it.
+    pub fn start(log: Log, mut apply: impl FnMut(&[Entry]) + Send + 'static) -> Result<Self, LogError> {
+        let ring = Arc::new(Ring::new());
+        replay(&log, &ring, &mut apply)?;
         let (requests, inbox) = mpsc::channel(MAX_BATCH);
         let log = Arc::new(log);
         let writer = Writer { log: Arc::clone(&log), ring: Arc::clone(&ring), apply };
@@ -147,11 +148,7 @@ impl<A: FnMut(&[Entry])> Writer<A> {
         };
         let results: Vec<_> = results.into_iter().map(|result| result.map(Accepted::from)).collect();
         let new = results.iter().zip(&senders).filter_map(|(result, (received, _))| entry(result, *received));
-        let new: Vec<_> = new.collect();
-        if !new.is_empty() {
-            (self.apply)(&new);
-            self.ring.publish(&new);
-        }
+        put_in_force(&new.collect::<Vec<_>>(), &self.ring, &mut self.apply);
         for (result, (_, answer)) in results.into_iter().zip(senders) {
             reply(answer, result.map_err(SubmitError::from));
         }
@@ -164,15 +161,25 @@ impl From<Appended> for Accepted {
     }
 }
 
-/// A ring with the last entries of the log.
-fn recent(log: &Log) -> Result<Ring, LogError> {
+fn replay(log: &Log, ring: &Ring, apply: &mut impl FnMut(&[Entry])) -> Result<(), LogError> {
     let received = Instant::now();
-    let after = Seq(log.head().0.saturating_sub(Ring::CAPACITY as u64));
-    let entries = log.read_after(after, Ring::CAPACITY)?;
-    let ring = Ring::new();
-    let as_entry = |(seq, signal)| Entry { seq, signal: Arc::new(signal), received };
-    ring.publish(&entries.into_iter().map(as_entry).collect::<Vec<_>>());
-    Ok(ring)
+    let mut batch = Vec::with_capacity(MAX_BATCH);
+    log.replay(|seq, signal| {
+        batch.push(Entry { seq, signal: Arc::new(signal), received });
+        if batch.len() == MAX_BATCH {
+            put_in_force(&batch, ring, apply);
+            batch.clear();
+        }
+    })?;
+    put_in_force(&batch, ring, apply);
+    Ok(())
+}
+
+fn put_in_force(entries: &[Entry], ring: &Ring, apply: &mut impl FnMut(&[Entry])) {
+    if !entries.is_empty() {
+        apply(entries);
+        ring.publish(entries);
+    }
 }
 
 fn entry(result: &Result<Accepted, LogError>, received: Instant) -> Option<Entry> {

@@ -73,7 +73,11 @@ async fn a_restart_goes_on_where_the_log_ends_and_followers_find_their_place() {
     let mut orphan = plane.subscribe_from(Seq(2)).unwrap();
     drop(plane);
     assert_eq!(orphan.next().await.unwrap_err(), TailEnd::Closed);
-    let plane = SignalPlane::start(Log::open(&path).unwrap(), |_| {}).unwrap();
+    let applied = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&applied);
+    let apply = move |new: &[Entry]| sink.lock().unwrap().extend(new.iter().map(|it| it.seq.0));
+    let plane = SignalPlane::start(Log::open(&path).unwrap(), apply).unwrap();
+    assert_eq!(*applied.lock().unwrap(), [1, 2], "what the log holds is in force before anything new");
     assert_eq!(plane.submit(signal("c")).await.unwrap().seq, Seq(3));
     let entries = plane.subscribe_from(Seq(1)).unwrap().next().await.unwrap();
     assert_eq!(entries.iter().map(|it| &*it.signal.id).collect::<Vec<_>>(), ["b", "c"]);

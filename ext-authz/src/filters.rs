@@ -1,0 +1,111 @@
+//! The filters of this sidecar's Envoy: who is connected, what each has in force, until when each may answer alone. It sends nothing.
+
+mod enforcement;
+mod registry;
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use authz_core::signal::Seq;
+use tokio::sync::watch;
+
+pub use enforcement::{Enforcement, FilterState};
+pub use registry::Counts;
+use registry::{Registry, Session};
+
+/// The filters, shared by every stream: clones are the same set.
+///
+/// All times are of the monotonic clock: a step of the wall clock must not shorten anybody's lease.
+#[derive(Clone, Debug)]
+pub struct Filters(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    registry: Mutex<Registry>,
+    changed: watch::Sender<()>,
+}
+
+/// One `Watch` stream of one filter; its drop says that the filter is gone.
+#[derive(Debug)]
+pub struct FilterHandle {
+    filters: Filters,
+    instance: Arc<str>,
+    node: Arc<str>,
+    session: Session,
+}
+
+impl Filters {
+    /// No filter yet. Filters of an earlier run, of which nothing is known, may answer alone until `unknown_until`:
+    /// the start plus the longest lease, or `None` if there was no earlier run ([`crate::signals::Log::is_fresh`]).
+    pub fn new(unknown_until: Option<Instant>) -> Self {
+        let registry = Mutex::new(Registry::new(unknown_until));
+        Self(Arc::new(Shared { registry, changed: watch::Sender::new(()) }))
+    }
+
+    /// Notes that the filter `instance` of Envoy `node` has opened its stream; both are short and printable.
+    ///
+    /// The same instance again takes the place of its old stream, and keeps its lease and what it had in force.
+    pub fn connect(&self, instance: &str, node: &str, now: Instant) -> FilterHandle {
+        let (instance, node) = (Arc::from(instance), Arc::from(node));
+        let session = self.update(|registry| registry.connect(&instance, &node, now));
+        FilterHandle { filters: self.clone(), instance, node, session }
+    }
+
+    /// How far the signal at `seq`, which came in at `received`, is in force at `now`.
+    pub fn enforcement(&self, seq: Seq, received: Option<Instant>, now: Instant) -> Enforcement {
+        self.lock().enforcement(seq, received, now)
+    }
+
+    /// How many filters there are, by what is known of them.
+    pub fn counts(&self, now: Instant) -> Counts {
+        self.lock().counts(now)
+    }
+
+    /// A receiver that wakes when a filter comes, goes or acknowledges. The end of a lease wakes nobody: see
+    /// [`Enforcement::next_lease_end`].
+    pub fn subscribe(&self) -> watch::Receiver<()> {
+        self.0.changed.subscribe()
+    }
+
+    fn update<T>(&self, change: impl FnOnce(&mut Registry) -> T) -> T {
+        let value = change(&mut self.lock());
+        self.0.changed.send_replace(());
+        value
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Registry> {
+        // Every change is complete before anything that could panic.
+        self.0.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Filters {
+    /// As for a sidecar that runs for the first time.
+    fn default() -> Self {
+        Self::new(None)
+    }
+}
+
+impl FilterHandle {
+    /// Notes that the filter has everything up to `seq` in force.
+    pub fn acked(&self, seq: Seq, now: Instant) {
+        self.filters.update(|registry| registry.acked(&self.instance, seq, now));
+    }
+
+    /// Notes that the filter may answer alone until `until`. Call it before the lease is sent: a lease that is under way
+    /// counts as held.
+    pub fn lease_granted(&self, until: Instant) {
+        self.filters.lock().lease_granted(&self.instance, &self.node, until);
+    }
+}
+
+impl Drop for FilterHandle {
+    fn drop(&mut self) {
+        self.filters.update(|registry| registry.disconnect(&self.instance, self.session, Instant::now()));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+//! What is known of each filter, as plain data: no lock, no clock; every method takes the moment it speaks of.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Instant,
+};
+
+use authz_core::signal::Seq;
+
+use super::{Enforcement, FilterState};
+
+#[derive(Debug)]
+pub(super) struct Registry {
+    filters: HashMap<Arc<str>, Filter>,
+    next_session: u64,
+    unknown_until: Option<Instant>,
+}
+
+/// Tells a stream from the one that took its place.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) struct Session(u64);
+
+/// How many filters there are.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// With an open stream.
+    pub connected: usize,
+    /// Without one, and with a lease that still runs.
+    pub unreachable: usize,
+    /// The least that any connected filter has in force.
+    pub least_enforced: Option<Seq>,
+}
+
+#[derive(Debug)]
+struct Filter {
+    node: Arc<str>,
+    connection: Option<Session>,
+    // INVARIANT: positions and times both rise.
+    acks: VecDeque<(Seq, Instant)>,
+    lease_until: Option<Instant>,
+}
+
+impl Registry {
+    pub(super) fn new(unknown_until: Option<Instant>) -> Self {
+        Self { filters: HashMap::new(), next_session: 0, unknown_until }
+    }
+
+    pub(super) fn connect(&mut self, instance: &Arc<str>, node: &Arc<str>, now: Instant) -> Session {
+        self.forget_harmless(now);
+        let session = Session(self.next_session);
+        self.next_session = self.next_session.wrapping_add(1);
+        let filter = self.filter(instance, node);
+        filter.node = Arc::clone(node);
+        filter.connection = Some(session);
+        session
+    }
+
+    /// A stream that was replaced says nothing about the filter when it ends.
+    pub(super) fn disconnect(&mut self, instance: &Arc<str>, session: Session, now: Instant) {
+        if let Some(filter) = self.filters.get_mut(instance).filter(|filter| filter.connection == Some(session)) {
+            filter.connection = None;
+        }
+        self.forget_harmless(now);
+    }
+
+    pub(super) fn acked(&mut self, instance: &Arc<str>, seq: Seq, now: Instant) {
+        let Some(filter) = self.filters.get_mut(instance) else { return };
+        if seq > filter.enforced() {
+            filter.acks.push_back((seq, now));
+            let surplus = filter.acks.len().saturating_sub(MAX_ACKS);
+            filter.acks.drain(..surplus);
+        }
+    }
+
+    /// Counts for a replaced stream too: the lease may have reached the filter.
+    pub(super) fn lease_granted(&mut self, instance: &Arc<str>, node: &Arc<str>, until: Instant) {
+        let filter = self.filter(instance, node);
+        filter.lease_until = filter.lease_until.max(Some(until));
+    }
+
+    pub(super) fn enforcement(&self, seq: Seq, received: Option<Instant>, now: Instant) -> Enforcement {
+        let mut enforcement = Enforcement::default();
+        for (instance, filter) in &self.filters {
+            let state = filter.state(instance, seq, received);
+            if state.enforced >= seq {
+                enforcement.enforcing.push(state);
+            } else if filter.connection.is_some() {
+                enforcement.pending.push(state);
+            } else if state.holds_lease(now) {
+                enforcement.unreachable.push(state);
+            }
+        }
+        enforcement.unreachable.extend(self.unknown().filter(|state| state.holds_lease(now)));
+        for list in [&mut enforcement.enforcing, &mut enforcement.pending, &mut enforcement.unreachable] {
+            list.sort();
+        }
+        enforcement
+    }
+
+    pub(super) fn counts(&self, now: Instant) -> Counts {
+        let connected = || self.filters.values().filter(|filter| filter.connection.is_some());
+        let gone = self.filters.values().filter(|filter| filter.connection.is_none());
+        Counts {
+            connected: connected().count(),
+            unreachable: gone.filter(|filter| filter.lease_until.is_some_and(|until| now < until)).count(),
+            least_enforced: connected().map(Filter::enforced).min(),
+        }
+    }
+
+    fn filter(&mut self, instance: &Arc<str>, node: &Arc<str>) -> &mut Filter {
+        self.filters.entry(Arc::clone(instance)).or_insert_with(|| Filter {
+            node: Arc::clone(node),
+            connection: None,
+            acks: VecDeque::new(),
+            lease_until: None,
+        })
+    }
+
+    /// Stands for filters of an earlier run that may still hold a lease of it.
+    fn unknown(&self) -> Option<FilterState> {
+        self.unknown_until.map(|until| FilterState {
+            node: UNKNOWN.into(),
+            instance: Arc::default(),
+            enforced: Seq(0),
+            took: None,
+            lease_until: Some(until),
+        })
+    }
+
+    /// Drops those that are gone and can't answer alone.
+    fn forget_harmless(&mut self, now: Instant) {
+        self.filters.retain(|_, it| it.connection.is_some() || it.lease_until.is_some_and(|until| now < until));
+    }
+}
+
+impl Filter {
+    fn enforced(&self) -> Seq {
+        self.acks.back().map_or(Seq(0), |(seq, _)| *seq)
+    }
+
+    fn state(&self, instance: &Arc<str>, seq: Seq, received: Option<Instant>) -> FilterState {
+        // The first one that covers it; one that has left the list is no answer.
+        let first = self.acks.partition_point(|(acked, _)| *acked < seq);
+        let exact = first > 0 || self.acks.len() < MAX_ACKS;
+        let acked = self.acks.get(first).filter(|_| exact).map(|(_, at)| *at);
+        FilterState {
+            node: Arc::clone(&self.node),
+            instance: Arc::clone(instance),
+            enforced: self.enforced(),
+            took: acked.zip(received).map(|(acked, received)| acked.saturating_duration_since(received)),
+            lease_until: self.lease_until,
+        }
+    }
+}
+
+/// How many acknowledgements are kept for each filter, to say how long each took.
+const MAX_ACKS: usize = 256;
+
+const UNKNOWN: &str = "filters not heard of since the sidecar started";

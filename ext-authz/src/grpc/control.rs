@@ -1,0 +1,133 @@
+//! The control API: takes signals, shows the log, and reports enforcement. Who may connect is up to the socket's owner and mode.
+
+mod progress;
+mod status;
+mod tail;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use authz_core::signal::{Seq, Signal};
+use prost::Message;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, transport::server::UdsConnectInfo};
+
+use crate::{
+    clock,
+    filters::Filters,
+    signals::{Accepted, SignalPlane, convert, live},
+    wire::control::{
+        AwaitRequest, Enforcement, ListRequest, ListResponse, Signal as WireSignal, SubmitRequest, SubmitResponse,
+        TailRequest, control_server::Control,
+    },
+};
+
+/// Answers operators and other systems.
+#[derive(Clone, Debug)]
+pub struct ControlService {
+    plane: Arc<SignalPlane>,
+    filters: Filters,
+}
+
+impl ControlService {
+    /// Speaks for `plane` and `filters`.
+    pub fn new(plane: Arc<SignalPlane>, filters: Filters) -> Self {
+        Self { plane, filters }
+    }
+
+    /// Refuses a position that the log has not reached: waiting for it could take for ever.
+    fn check_reached(&self, field: &str, seq: u64) -> Result<Seq, Status> {
+        let head = self.plane.head();
+        if seq > head.0 {
+            return Err(Status::out_of_range(format!("{field} {seq} lies beyond the end of the log, which is {head}")));
+        }
+        Ok(Seq(seq))
+    }
+}
+
+#[tonic::async_trait]
+impl Control for ControlService {
+    type AwaitStream = ReceiverStream<Result<Enforcement, Status>>;
+    type TailStream = ReceiverStream<Result<WireSignal, Status>>;
+
+    async fn submit(&self, request: Request<SubmitRequest>) -> Result<Response<SubmitResponse>, Status> {
+        let peer = peer(&request);
+        let signal = convert::from_request(request.into_inner(), &peer, clock::now()).map_err(status::of_invalid)?;
+        let accepted = self.plane.submit(signal).await.map_err(status::of_refused)?;
+        note(&accepted);
+        let signal = convert::to_wire(accepted.seq, &accepted.signal);
+        Ok(Response::new(SubmitResponse { signal: Some(signal), known: accepted.known }))
+    }
+
+    async fn r#await(&self, request: Request<AwaitRequest>) -> Result<Response<Self::AwaitStream>, Status> {
+        let AwaitRequest { seq, timeout_ms } = request.into_inner();
+        let seq = self.check_reached("seq", seq)?;
+        let deadline = (timeout_ms > 0).then(|| Instant::now() + Duration::from_millis(timeout_ms).min(LONGEST_WAIT));
+        let (out, stream) = mpsc::channel(STREAM_BUFFER);
+        let (plane, filters) = (Arc::clone(&self.plane), self.filters.clone());
+        tokio::spawn(async move { progress::report(&plane, &filters, seq, deadline, out).await });
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListResponse>, Status> {
+        let ListRequest { after_seq, limit, live_only } = request.into_inner();
+        let limit = if limit == 0 { DEFAULT_LIMIT } else { limit.min(MAX_LIMIT) } as usize;
+        let (log, now) = (Arc::clone(self.plane.log()), clock::now());
+        let read = move || match live_only {
+            true => live::after(&log, Seq(after_seq), limit, now),
+            false => log.read_after(Seq(after_seq), limit),
+        };
+        let entries = tokio::task::spawn_blocking(read).await.map_err(|error| Status::internal(error.to_string()))?;
+        let signals = within_message(&entries.map_err(|error| status::of_log(&error))?);
+        Ok(Response::new(ListResponse { signals, head_seq: self.plane.head().0 }))
+    }
+
+    async fn tail(&self, request: Request<TailRequest>) -> Result<Response<Self::TailStream>, Status> {
+        let after = self.check_reached("after_seq", request.into_inner().after_seq)?;
+        let (out, stream) = mpsc::channel(STREAM_BUFFER);
+        let plane = Arc::clone(&self.plane);
+        tokio::spawn(async move { tail::follow(&plane, after, out).await });
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+}
+
+/// What the connection proves about its other end.
+fn peer<T>(request: &Request<T>) -> String {
+    let credentials = request.extensions().get::<UdsConnectInfo>().and_then(|info| info.peer_cred);
+    credentials.map_or_else(|| "unknown peer".to_owned(), |it| format!("uid:{}", it.uid()))
+}
+
+fn note(Accepted { seq, signal, known }: &Accepted) {
+    tracing::info!(
+        seq = seq.0, id = &*signal.id, action = signal.action.as_str(), scope = %signal.scope, who = &*signal.who,
+        why = &*signal.why, known, "signal accepted"
+    );
+}
+
+/// As many entries as a message may carry; at least one, so that a reader who asks for what follows gets on.
+fn within_message(entries: &[(Seq, Signal)]) -> Vec<WireSignal> {
+    let mut room = MAX_ANSWER;
+    let mut signals = Vec::with_capacity(entries.len());
+    for (seq, signal) in entries {
+        let signal = convert::to_wire(*seq, signal);
+        let size = signal.encoded_len() + 8;
+        if size > room && !signals.is_empty() {
+            break;
+        }
+        room = room.saturating_sub(size);
+        signals.push(signal);
+    }
+    signals
+}
+
+const DEFAULT_LIMIT: u32 = 1000;
+const MAX_LIMIT: u32 = 10_000;
+/// Bytes of signals in one answer; a client takes 4 MiB unless told otherwise.
+const MAX_ANSWER: usize = 3 << 20;
+/// Messages that wait for a slow reader before the writer waits too.
+const STREAM_BUFFER: usize = 64;
+/// A longer timeout is as good as this one, and can't overflow a clock.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);

@@ -1,0 +1,91 @@
+//! The stream behind `Await`: enforcement of one signal until it is complete or the wait is over.
+
+use std::time::{Duration, Instant};
+
+use authz_core::signal::Seq;
+use tokio::{sync::mpsc, time};
+use tonic::Status;
+
+use super::status;
+use crate::{
+    clock,
+    filters::{self, FilterState, Filters},
+    signals::SignalPlane,
+    wire::control::{Enforcement, Filter},
+};
+
+/// Sends the first state at once, changes not more often than [`PAUSE`], and the last state always.
+pub(super) async fn report(
+    plane: &SignalPlane,
+    filters: &Filters,
+    seq: Seq,
+    deadline: Option<Instant>,
+    out: mpsc::Sender<Result<Enforcement, Status>>,
+) {
+    let mut changes = filters.subscribe();
+    let received = plane.received(seq);
+    let mut next_due = Instant::now();
+    loop {
+        changes.mark_unchanged();
+        let now = Instant::now();
+        let state = filters.enforcement(seq, received, now);
+        let over = state.is_complete(now) || deadline.is_some_and(|deadline| deadline <= now);
+        let due = next_due <= now;
+        if over || due {
+            next_due = now + PAUSE;
+            if out.send(Ok(to_wire(seq, &state, now))).await.is_err() || over {
+                return;
+            }
+        }
+        // A change that was not sent is sent when it is due.
+        let unsent = (!due).then_some(next_due);
+        let wake = [state.next_lease_end(now), deadline, unsent].into_iter().flatten().min();
+        tokio::select! {
+            _ = changes.changed() => {}
+            () = sleep_until(wake) => {}
+            () = out.closed() => return,
+            () = plane.closed() => {
+                // If the reader is gone too, nobody misses it.
+                let _ = out.send(Err(status::stopping())).await;
+                return;
+            }
+        }
+    }
+}
+
+async fn sleep_until(wake: Option<Instant>) {
+    match wake {
+        Some(at) => time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn to_wire(seq: Seq, state: &filters::Enforcement, now: Instant) -> Enforcement {
+    let list = |filters: &[FilterState]| filters.iter().map(|filter| filter_to_wire(filter, now)).collect();
+    Enforcement {
+        seq: seq.0,
+        enforcing: list(&state.enforcing),
+        pending: list(&state.pending),
+        unreachable: list(&state.unreachable),
+        complete: state.is_complete(now),
+    }
+}
+
+fn filter_to_wire(state: &FilterState, now: Instant) -> Filter {
+    let FilterState { node, instance, enforced, took, lease_until } = state;
+    let until = |until: &Instant| {
+        let left = u64::try_from(until.saturating_duration_since(now).as_millis()).unwrap_or(u64::MAX);
+        // Rounded up: never say that a lease ends before it does.
+        clock::now().saturating_add_millis(left.saturating_add(1)).as_millis()
+    };
+    Filter {
+        instance: instance.to_string(),
+        node: node.to_string(),
+        enforced_seq: enforced.0,
+        took_us: took.map_or(0, |took| u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1)),
+        lease_until_ms: lease_until.as_ref().filter(|at| **at > now).map_or(0, until),
+    }
+}
+
+/// A hundred filters acknowledging at once are one message, not a hundred.
+const PAUSE: Duration = Duration::from_millis(250);

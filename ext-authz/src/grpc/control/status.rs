@@ -1,0 +1,34 @@
+//! Refusals as gRPC statuses: the code says whether to correct, to retry or to call somebody.
+
+use tonic::Status;
+
+use crate::signals::{LogError, SubmitError, convert::InvalidSignal};
+
+/// The sender must correct it.
+#[expect(clippy::needless_pass_by_value, reason = "fits map_err")]
+pub(super) fn of_invalid(error: InvalidSignal) -> Status {
+    Status::invalid_argument(error.to_string())
+}
+
+/// A signal that was not taken.
+#[expect(clippy::needless_pass_by_value, reason = "fits map_err")]
+pub(super) fn of_refused(error: SubmitError) -> Status {
+    match &error {
+        SubmitError::Log(error) => of_log(error),
+        SubmitError::Stopped => Status::unavailable(error.to_string()),
+    }
+}
+
+/// What the log says.
+pub(super) fn of_log(error: &LogError) -> Status {
+    match error {
+        LogError::Conflict { .. } => Status::already_exists(error.to_string()),
+        LogError::Damaged { .. } | LogError::Format { .. } => Status::data_loss(error.to_string()),
+        LogError::Busy { .. } | LogError::Io { .. } => Status::unavailable(error.to_string()),
+    }
+}
+
+/// The sidecar ends before the stream does.
+pub(super) fn stopping() -> Status {
+    Status::unavailable("the sidecar is stopping, ask again once it is back")
+}

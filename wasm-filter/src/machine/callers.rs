@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use authz_core::{
+    decision::DecisionId,
     facts::Caller,
     identity::{Digest, SpiffeId},
 };
@@ -24,6 +25,8 @@ pub struct Known {
     /// All decisions made for this ID since it became known carry this number, and no others do: when the ID is
     /// forgotten they are dead, whatever becomes known later.
     pub generation: u64,
+    /// The sidecar's decision that it is revoked, if that was asked for since.
+    pub refusal: Option<DecisionId>,
 }
 
 /// What the certificates of one ID share.
@@ -43,11 +46,11 @@ impl Callers {
         self.known.get(digest)
     }
 
-    /// Remembers a caller and returns its generation.
-    pub fn learn(&mut self, caller: Arc<Caller>) -> u64 {
+    /// Remembers a caller, and its refusal if it is revoked; returns its generation.
+    pub fn learn(&mut self, caller: Arc<Caller>, refusal: Option<DecisionId>) -> u64 {
         let (id, digest) = (caller.credential().id().clone(), *caller.credential().digest());
         let generation = self.enter(id);
-        if let Some(gone) = self.known.insert(digest, Known { caller, generation }) {
+        if let Some(gone) = self.known.insert(digest, Known { caller, generation, refusal }) {
             self.leave(gone.caller.credential().id());
         }
         generation
@@ -95,10 +98,10 @@ mod tests {
     #[test]
     fn certificates_of_one_id_share_a_generation_until_the_id_is_forgotten() {
         let mut callers = Callers::new(10);
-        let first = callers.learn(caller("/a", 1));
-        assert_eq!(callers.learn(caller("/a", 2)), first);
-        assert_eq!(callers.learn(caller("/a", 1)), first, "learned again");
-        let other = callers.learn(caller("/b", 3));
+        let first = callers.learn(caller("/a", 1), None);
+        assert_eq!(callers.learn(caller("/a", 2), None), first);
+        assert_eq!(callers.learn(caller("/a", 1), None), first, "learned again");
+        let other = callers.learn(caller("/b", 3), None);
         assert_ne!(other, first);
 
         let ended = callers.forget(|touched| touched.credential().digest().as_bytes()[0] == 1);
@@ -108,19 +111,19 @@ mod tests {
             "the other certificate of the ID goes too"
         );
         assert!(callers.get(caller("/b", 3).credential().digest()).is_some());
-        assert!(callers.learn(caller("/a", 2)) > other);
+        assert!(callers.learn(caller("/a", 2), None) > other);
     }
 
     #[test]
     fn an_id_whose_last_certificate_is_evicted_gets_a_new_generation() {
         let mut callers = Callers::new(2);
-        let first = callers.learn(caller("/a", 1));
-        callers.learn(caller("/a", 2));
-        callers.learn(caller("/b", 3));
-        assert_eq!(callers.learn(caller("/a", 2)), first, "one certificate was left");
-        callers.learn(caller("/c", 4));
-        callers.learn(caller("/d", 5));
-        assert!(callers.learn(caller("/a", 1)) > first);
+        let first = callers.learn(caller("/a", 1), None);
+        callers.learn(caller("/a", 2), None);
+        callers.learn(caller("/b", 3), None);
+        assert_eq!(callers.learn(caller("/a", 2), None), first, "one certificate was left");
+        callers.learn(caller("/c", 4), None);
+        callers.learn(caller("/d", 5), None);
+        assert!(callers.learn(caller("/a", 1), None) > first);
         assert_eq!(callers.lines.len(), 2);
     }
 }

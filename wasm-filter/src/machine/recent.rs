@@ -34,6 +34,11 @@ impl Recent {
         Self { floor, ring: VecDeque::new() }
     }
 
+    /// Every answer decided before `floor` is too old.
+    pub fn raise(&mut self, floor: Seq) {
+        self.floor = self.floor.max(floor);
+    }
+
     /// The highest position it knows of.
     pub fn latest(&self) -> Seq {
         self.ring.iter().map(|(seq, _)| *seq).fold(self.floor, Seq::max)

@@ -16,7 +16,7 @@ use prost::Message;
 use super::{
     Machine,
     answer::{Answer, Next, Note, Source},
-    decisions::{Kept, Miss},
+    decisions::{Kept, Miss, Tally},
     peers::Peer,
     request::{Arrival, Asked, Pending, Question, with_facts},
     response::{self, Response},
@@ -56,7 +56,7 @@ impl Machine {
         let request = Keyed { headers: arrival.headers, protocol: arrival.protocol, peer, caller: &known.caller };
         match request.write_key(&self.revocations, plan, now, &mut self.key) {
             Ok(()) => {}
-            Err(Reason::Revoked) => return Some(self.refuse(Reason::Revoked)),
+            Err(Reason::Revoked) => return self.refuse_again(arrival, now),
             // The sidecar judges it, so that audit has all of it.
             Err(_) => return None,
         }
@@ -109,6 +109,18 @@ impl Machine {
         self.streams.close(stream);
     }
 
+    /// Repeats the sidecar's refusal of a revoked caller, so that it counts as a repetition; without one the sidecar
+    /// is asked, so that audit has all of the first.
+    fn refuse_again(&mut self, arrival: &Arrival<'_>, now: Timestamp) -> Option<Answer> {
+        let known = self.callers.get(self.peers.get(&arrival.connection)?.digest.as_ref()?)?;
+        let (id, verdict, reason) = (known.refusal?, Verdict::Deny, Reason::Revoked);
+        let caller = Arc::clone(&known.caller);
+        let kept = Kept { id, verdict, reason, holds_until: now, generation: known.generation, caller };
+        self.ledger.add([Tally { kept, count: 1, last: now }]);
+        self.stats.hits = self.stats.hits.saturating_add(1);
+        Some(self.give(arrival.stream, None, Note { id, verdict, reason, source: Source::Filter }))
+    }
+
     fn ask_again(&mut self, stream: u32, mut pending: Pending) -> Next {
         if pending.attempts >= MAX_ATTEMPTS {
             return Next::Answer(self.refuse(Reason::Contended));
@@ -125,7 +137,8 @@ impl Machine {
         if pending.peer.digest.is_none() {
             return;
         }
-        let generation = self.callers.learn(Arc::clone(caller));
+        let refusal = (response.reason == Reason::Revoked).then_some(response.id);
+        let generation = self.callers.learn(Arc::clone(caller), refusal);
         let Some(plan) = self.plan.as_ref().filter(|plan| response.plan == Some(plan.digest())) else { return };
         if !response.cacheable || response.holds_until <= now {
             return;

@@ -85,13 +85,19 @@ impl Machine {
             self.replace_plan(plan, effects);
         }
         if resync {
-            self.resync(seq.max(invalidations.iter().map(|invalidation| invalidation.seq).max()).unwrap_or_default());
+            self.resync();
         }
         let changed = resync || !invalidations.is_empty();
         if !invalidations.is_empty() {
             self.invalidate(invalidations, now, effects);
         }
-        self.enforced = seq.unwrap_or(self.enforced);
+        if let Some(seq) = seq {
+            // What a resync brought is the state at this position, whatever came before.
+            if std::mem::take(&mut self.resyncing) {
+                self.recent.raise(seq);
+            }
+            self.enforced = seq;
+        }
         if let Some((beat, ttl_ms)) = lease {
             self.lease.grant(beat, ttl_ms);
         }
@@ -116,10 +122,11 @@ impl Machine {
         }
     }
 
-    fn resync(&mut self, floor: Seq) {
+    fn resync(&mut self) {
         self.revocations = RevocationSet::default();
-        self.forget_all(floor);
+        self.forget_all(Seq::default());
         self.enforced = Seq::default();
+        self.resyncing = true;
     }
 
     /// INVARIANT: what rests on a scope is gone from memory, and answers decided earlier are known to be too old,

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::endpoint::Endpoint;
 use crate::suite::peer::Peer;
-use crate::suite::{Plan, Programs};
+use crate::suite::{Modules, Plan};
 
 /// Measures what an authorization chain in a real Envoy costs.
 #[derive(Debug, Parser)]
@@ -46,7 +46,7 @@ pub struct SuiteArgs {
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=MAX_CONNECTIONS))]
     pub connections: u16,
     /// Arrivals per second in the constant-rate phase
-    #[arg(long, default_value = "2000", value_parser = rate)]
+    #[arg(long, default_value = "1000", value_parser = rate)]
     pub rate: NonZeroU32,
     /// Another `ext_authz` gRPC server to compare with: loopback IP:PORT or the path of a Unix socket; may be repeated
     #[arg(long = "peer", value_name = "NAME=ADDRESS")]
@@ -123,13 +123,12 @@ pub enum Output {
     Table,
 }
 
-/// Where `make bench` puts the wasm modules, or where the environment says they are.
-pub fn programs_from_env() -> Programs {
-    let at =
-        |name, default: &str| env::var_os(name).map_or_else(|| countersign_tests::root().join(default), PathBuf::from);
-    Programs {
-        empty_filter: at("COUNTERSIGN_EMPTY_WASM", "target/wasm/empty.wasm"),
-        filter: at("COUNTERSIGN_WASM", "target/wasm/countersign.wasm"),
+/// The wasm modules, where the environment says they are, or where `make bench` puts them.
+pub fn modules_from_env() -> Modules {
+    let at = |name, default| env::var_os(name).map_or_else(|| countersign_tests::root().join(default), PathBuf::from);
+    Modules {
+        empty: at("COUNTERSIGN_EMPTY_WASM", "target/wasm/empty.wasm"),
+        product: at("COUNTERSIGN_WASM", "target/wasm/countersign.wasm"),
     }
 }
 

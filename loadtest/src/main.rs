@@ -49,7 +49,7 @@ async fn suite(args: &SuiteArgs) -> Result<ExitCode, Box<dyn Error>> {
     children::end_on_panic();
     let plan = args.plan();
     let report = tokio::select! {
-        report = suite::run(&plan, cli::programs_from_env(), show_progress) => report?,
+        report = suite::run(&plan, cli::modules_from_env(), show_progress) => report?,
         () = asked_to_stop() => return Err("stopped by a signal; nothing was written".into()),
     };
     clear_progress();

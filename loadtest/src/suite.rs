@@ -45,20 +45,20 @@ pub struct Plan {
 
 /// The wasm modules the suite loads; Envoy and sidecar are found as in the tests.
 #[derive(Clone, Debug)]
-pub struct Programs {
-    /// The empty filter.
-    pub empty_filter: PathBuf,
-    /// Our filter.
-    pub filter: PathBuf,
+pub struct Modules {
+    /// The filter that does nothing.
+    pub empty: PathBuf,
+    /// Ours.
+    pub product: PathBuf,
 }
 
 /// Runs `plan`, telling `progress` what is going on.
 ///
 /// # Errors
 /// Something can't be booted, an answer is not 200, or a scenario is not what it says.
-pub async fn run(plan: &Plan, programs: Programs, progress: impl Fn(&str)) -> Result<Report, SuiteFailed> {
+pub async fn run(plan: &Plan, modules: Modules, progress: impl Fn(&str)) -> Result<Report, SuiteFailed> {
     let scenarios = Scenario::select(&plan.peers, &plan.only)?;
-    let mut stage = Stage::new(programs)?;
+    let mut stage = Stage::new(modules)?;
     let mut candidates = Vec::new();
     for scenario in scenarios {
         progress(&format!("starting {}", scenario.name));
@@ -92,6 +92,9 @@ pub enum SuiteFailed {
         /// What.
         source: LoadFailed,
     },
+    /// A wasm module is not there.
+    #[error("there is no wasm module at {0}; `make bench` builds it")]
+    NoModule(String),
     /// Somebody was refused.
     #[error("{scenario}: not every answer was 200: {statuses}")]
     NotAllowed {
@@ -139,3 +142,6 @@ async fn rounds(
     }
     Ok(series)
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,11 @@ pub fn cedar(count: usize) -> String {
     })
 }
 
+/// One policy that compares the path with another fact, so that no two paths can share a decision.
+pub fn cedar_reading_the_path() -> String {
+    cedar(1).replace(" };", " && context.http.path != context.http.host };")
+}
+
 /// Envoy's own RBAC filter with `count` policies on path and principal. Envoy tries them by name, so the one that
 /// matches comes last.
 pub fn rbac(count: usize) -> Value {
@@ -66,6 +71,12 @@ mod tests {
             let last = policies.keys().max().unwrap();
             assert!(policies[last].to_string().contains("spiffe://bench.test/client\""));
         }
+    }
+
+    #[test]
+    fn a_path_that_is_compared_with_another_fact_is_read_whole() {
+        let text = cedar_reading_the_path();
+        assert!(text.contains(r#"like "/x*" && context.http.path != context.http.host };"#), "{text}");
     }
 
     #[test]

@@ -19,13 +19,13 @@ use super::policies::{self, CLIENT, TRUST_DOMAIN};
 use super::proof::{Counter, Witness};
 use super::scenario::Kind;
 use super::sidecar::{self, Set};
-use super::{Programs, SuiteFailed};
+use super::{Modules, SuiteFailed};
 use crate::generator::tls::{ClientPem, Tls};
 
 /// The parts that scenarios share; dropping it ends them.
 pub struct Stage {
     directory: TempDir,
-    programs: Programs,
+    modules: Modules,
     authority: Authority,
     server: Svid,
     noop: Option<Process>,
@@ -34,12 +34,12 @@ pub struct Stage {
 
 impl Stage {
     /// An empty stage.
-    pub fn new(programs: Programs) -> Result<Self, SuiteFailed> {
+    pub fn new(modules: Modules) -> Result<Self, SuiteFailed> {
         // Short, because the path of a Unix socket may have 107 bytes only.
         let directory = tempfile::Builder::new().prefix("bench-").tempdir().map_err(SuiteFailed::Files)?;
         let authority = Authority::new(TRUST_DOMAIN);
         let server = authority.leaf("/server").dns(SERVER_NAME).issue();
-        Ok(Self { directory, programs, authority, server, noop: None, sidecars: BTreeMap::new() })
+        Ok(Self { directory, modules, authority, server, noop: None, sidecars: BTreeMap::new() })
     }
 
     /// The generator's side of mTLS.
@@ -53,23 +53,23 @@ impl Stage {
     /// Boots the Envoy of a scenario, and what it asks; returns it with the counters that prove what it does.
     pub async fn boot(&mut self, kind: &Kind) -> Result<(Envoy, Vec<Witness>), SuiteFailed> {
         Ok(match kind {
-            Kind::NoFilter => (self.envoy("ext-authz", Filters::Other(Vec::new()), None).await, Vec::new()),
+            Kind::NoFilter => (self.envoy(EXT_AUTHZ, Filters::Other(Vec::new()), None).await, Vec::new()),
             Kind::Rbac(count) => {
                 let filters = Filters::Other(vec![policies::rbac(*count)]);
-                (self.envoy("ext-authz", filters, None).await, vec![Witness::Envoy(RBAC_ALLOWED)])
+                (self.envoy(EXT_AUTHZ, filters, None).await, vec![Witness::Envoy(RBAC_ALLOWED)])
             }
             Kind::EmptyWasm => {
-                let filters = Filters::Module(self.programs.empty_filter.clone());
-                (self.envoy("filter", filters, None).await, Vec::new())
+                let filters = Filters::Module(existing(&self.modules.empty)?);
+                (self.envoy(FILTER, filters, None).await, Vec::new())
             }
             Kind::NoopExtAuthz => {
                 let socket = self.noop()?;
-                let envoy = self.envoy("ext-authz", Filters::Product, Some(&socket)).await;
+                let envoy = self.envoy(EXT_AUTHZ, Filters::Product, Some(&socket)).await;
                 (envoy, vec![Witness::Envoy(CHECK_OK)])
             }
             Kind::Peer(address) => {
                 let filters = Filters::ProductAsking(address.clone());
-                (self.envoy("ext-authz", filters, None).await, vec![Witness::Envoy(CHECK_OK)])
+                (self.envoy(EXT_AUTHZ, filters, None).await, vec![Witness::Envoy(CHECK_OK)])
             }
             Kind::CheckHit => self.checked(Set::of(1), sidecar::CHECKED_FROM_CACHE).await?,
             Kind::CheckMiss => self.checked(Set::never_cached(), sidecar::CHECKED_BY_POLICY).await?,
@@ -80,27 +80,28 @@ impl Stage {
     /// An Envoy that asks our sidecar for each request.
     async fn checked(&mut self, set: Set, witness: Counter) -> Result<(Envoy, Vec<Witness>), SuiteFailed> {
         let (sidecar, socket) = self.sidecar(set).await?;
-        let envoy = self.envoy("ext-authz", Filters::Product, Some(&socket)).await;
+        let envoy = self.envoy(EXT_AUTHZ, Filters::Product, Some(&socket)).await;
         Ok((envoy, vec![Witness::Envoy(CHECK_OK), witness.of(sidecar)]))
     }
 
     /// An Envoy with our filter.
     async fn filtered(&mut self, set: Set) -> Result<(Envoy, Vec<Witness>), SuiteFailed> {
+        existing(&self.modules.product)?;
         let (sidecar, socket) = self.sidecar(set).await?;
-        let envoy = self.envoy("filter", Filters::Product, Some(&socket)).await;
-        Ok((envoy, vec![sidecar::FILTER_HITS.of(sidecar)]))
+        let envoy = self.envoy(FILTER, Filters::Product, Some(&socket)).await;
+        sidecar::leased(&sidecar).await;
+        Ok((envoy, vec![Witness::Envoy(sidecar::FILTER_HITS_IN_ENVOY), sidecar::FILTER_HITS.of(sidecar)]))
     }
 
     async fn envoy(&self, shipped: &str, filters: Filters, authorizer: Option<&Path>) -> Envoy {
-        let module = if shipped == "filter" { Some(&self.programs.filter) } else { None };
         let nobody = self.directory.path().join("nobody.sock");
         let mut builder = Envoy::shipped(shipped)
             .identity(&self.server)
             .trusting(&[&self.authority])
             .sidecar(authorizer.unwrap_or(&nobody))
             .local_service(SocketAddr::from((Ipv4Addr::LOCALHOST, 9)));
-        if let Some(module) = module {
-            builder = builder.wasm(module);
+        if shipped == FILTER {
+            builder = builder.wasm(&self.modules.product);
         }
         change(builder, filters).start().await
     }
@@ -131,6 +132,11 @@ impl Stage {
     }
 }
 
+fn existing(module: &Path) -> Result<PathBuf, SuiteFailed> {
+    let missing = || SuiteFailed::NoModule(module.display().to_string());
+    module.is_file().then(|| module.to_path_buf()).ok_or_else(missing)
+}
+
 #[expect(clippy::panic, reason = "the harness has no other way to refuse, and tells of a missing binary the same way")]
 fn change(builder: EnvoyBuilder, filters: Filters) -> EnvoyBuilder {
     builder.change(move |config| {
@@ -140,6 +146,9 @@ fn change(builder: EnvoyBuilder, filters: Filters) -> EnvoyBuilder {
     })
 }
 
+/// The shipped configurations, by the names of their files.
+const EXT_AUTHZ: &str = "ext-authz";
+const FILTER: &str = "filter";
 const SERVER_NAME: &str = "localhost";
 const RBAC_ALLOWED: &str = "http.mesh.rbac.allowed";
 const CHECK_OK: &str = "http.mesh.ext_authz.countersign.ok";

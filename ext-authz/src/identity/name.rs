@@ -4,16 +4,16 @@ use std::fmt::Write as _;
 
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
-/// The name as RFC 4514 §2 writes it: last RDN first, `,` between RDNs, `+` inside one, special characters escaped.
+/// The name as RFC 4514 §2 writes it: last attribute first, `,` between RDNs, `+` inside one, special characters escaped.
 ///
 /// Same as `openssl x509 -noout -issuer -nameopt RFC2253,utf8,-esc_msb` for the attributes of [`KEYWORDS`].
 pub(super) fn rfc4514(name: &X509Name<'_>) -> String {
-    let mut relative_names: Vec<String> = name
-        .iter_rdn()
-        .map(|relative_name| relative_name.iter().map(attribute).collect::<Vec<_>>().join("+"))
-        .collect();
-    relative_names.reverse();
-    relative_names.join(",")
+    reversed(name.iter_rdn().map(|relative| reversed(relative.iter().map(attribute).collect(), "+")).collect(), ",")
+}
+
+fn reversed(mut parts: Vec<String>, separator: &str) -> String {
+    parts.reverse();
+    parts.join(separator)
 }
 
 fn attribute(attribute: &AttributeTypeAndValue<'_>) -> String {
@@ -67,7 +67,7 @@ fn length_octets(length: usize) -> String {
 }
 
 /// Attribute types with a name of their own: RFC 4514 §3, and those that OpenSSL also names and CAs do use.
-const KEYWORDS: [(&str, &str); 16] = [
+const KEYWORDS: [(&str, &str); 17] = [
     ("2.5.4.3", "CN"),
     ("2.5.4.4", "SN"),
     ("2.5.4.5", "serialNumber"),
@@ -80,6 +80,7 @@ const KEYWORDS: [(&str, &str); 16] = [
     ("2.5.4.12", "title"),
     ("2.5.4.42", "GN"),
     ("2.5.4.46", "dnQualifier"),
+    ("2.5.4.65", "pseudonym"),
     ("2.5.4.97", "organizationIdentifier"),
     ("0.9.2342.19200300.100.1.1", "UID"),
     ("0.9.2342.19200300.100.1.25", "DC"),
@@ -89,8 +90,9 @@ const KEYWORDS: [(&str, &str); 16] = [
 #[cfg(test)]
 mod tests {
     use rcgen::{DnType, DnValue};
+    use x509_parser::prelude::FromDer as _;
 
-    use super::rfc4514;
+    use super::{X509Name, rfc4514};
     use crate::identity::test_pki::ca_named;
 
     fn text_of(attributes: &[(DnType, DnValue)]) -> String {
@@ -113,6 +115,24 @@ mod tests {
         for (attributes, expected) in cases {
             assert_eq!(text_of(attributes), expected);
         }
+    }
+
+    /// A name with every kind of escape and a relative name of two attributes, as OpenSSL 3.0 encoded it.
+    const BY_OPENSSL: &str = "3081ea310b3009060355040613024445310c300a06035504090c0320782031193017060355040a0c1041636d652c2022496e63\
+        22202b202331311b3009060355040b0c022362300e06035504030c074c75c48d69c487310a300806035504051301373114301206092a864886f70d010901\
+        16056140622e63310a3008060355042a0c0167310a300806035504040c0173310a3008060355040c0c0174310a300806035504610c016f31133011060a09\
+        92268993f22c64011916036f72673111300f060a0992268993f22c6401010c0175310a3008060355042e130171310f300d06035504410c0670736575646f";
+
+    #[test]
+    fn a_name_is_written_as_openssl_writes_it() {
+        let digits: Vec<u32> = BY_OPENSSL.chars().map(|digit| digit.to_digit(16).unwrap()).collect();
+        let der: Vec<u8> = digits.chunks(2).map(|pair| u8::try_from(pair[0] * 16 + pair[1]).unwrap()).collect();
+        let (_, name) = X509Name::from_der(&der).unwrap();
+        assert_eq!(
+            rfc4514(&name),
+            "pseudonym=pseudo,dnQualifier=q,UID=u,DC=org,organizationIdentifier=o,title=t,SN=s,GN=g,emailAddress=a@b.c,\
+             serialNumber=7,CN=Lučić+OU=\\#b,O=Acme\\, \\\"Inc\\\" \\+ #1,street=\\ x\\ ,C=DE"
+        );
     }
 
     #[test]

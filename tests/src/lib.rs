@@ -14,6 +14,7 @@ pub mod client;
 pub mod door;
 pub mod envoy;
 pub mod eventually;
+pub mod mesh;
 pub mod pki;
 pub mod process;
 pub mod sidecar;

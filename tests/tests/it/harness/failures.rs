@@ -55,7 +55,8 @@ async fn an_authorizer_that_hangs_denies_within_the_time_it_has() {
     let hop = Hop::start_with(|envoy| envoy.sidecar(&socket)).await;
     let asked = Instant::now();
     assert_eq!(hop.client().get(Protocol::Http2, "/").await.unwrap().status, StatusCode::FORBIDDEN);
-    assert!(asked.elapsed() >= Duration::from_millis(400), "it had half a second: {:?}", asked.elapsed());
+    let waited = asked.elapsed();
+    assert!(waited > Duration::from_millis(400) && waited < Duration::from_secs(3), "it had half a second: {waited:?}");
     hop.envoy.logged("a failure", |entry| entry["response_code_details"] == "ext_authz_error").await;
 }
 

@@ -1,9 +1,12 @@
 //! The filter configuration in a real Envoy, with modules of a few bytes that do nothing, or crash.
 
+use std::collections::BTreeSet;
+use std::fs::read_to_string;
 use std::path::PathBuf;
 
 use countersign_tests::client::{Client, Protocol};
 use countersign_tests::envoy::Envoy;
+use countersign_tests::mesh::wasm;
 use countersign_tests::pki::Authority;
 use countersign_tests::upstream::Upstream;
 use http::StatusCode;
@@ -36,6 +39,30 @@ async fn a_filter_that_crashes_lets_nobody_through_and_is_started_anew() {
     assert_eq!(hop.upstream.requests(), 0);
 }
 
+#[tokio::test]
+async fn the_real_filter_denies_while_no_sidecar_answers_and_misses_no_capability() {
+    let hop = FilterHop::with_module(|_| wasm()).await;
+    for protocol in Protocol::ALL {
+        assert!(!hop.get(protocol).await.is_success(), "{protocol:?}");
+    }
+    assert_eq!(hop.upstream.requests(), 0);
+    assert!(!hop.envoy.logs().contains("restricted"), "{}", hop.envoy.logs());
+}
+
+#[test]
+fn the_filter_may_call_what_it_calls_and_nothing_else() {
+    let yaml = read_to_string(countersign_tests::root().join("envoy/filter.yaml")).unwrap();
+    let allowed = yaml.lines().filter_map(|line| line.trim().strip_prefix("proxy_")?.strip_suffix(": {}"));
+    let allowed: BTreeSet<String> = allowed.filter(|name| !name.starts_with("on_")).map(str::to_owned).collect();
+    let source = read_to_string(countersign_tests::root().join("wasm-filter/src/host.rs")).unwrap();
+    let calls = source
+        .split("hostcalls::")
+        .skip(1)
+        .filter_map(|rest| rest.split(|c: char| c != '_' && !c.is_alphanumeric()).next());
+    let needed: BTreeSet<String> = calls.map(abi_name).chain(BY_THE_SDK.map(str::to_owned)).collect();
+    assert_eq!(allowed, needed, "allowed in envoy/filter.yaml, and called in wasm-filter/src/host.rs");
+}
+
 struct FilterHop {
     authority: Authority,
     upstream: Upstream,
@@ -45,6 +72,10 @@ struct FilterHop {
 
 impl FilterHop {
     async fn start(on_request: &[u8]) -> Self {
+        Self::with_module(|dir| write_module(dir, on_request)).await
+    }
+
+    async fn with_module(make: impl FnOnce(&TempDir) -> PathBuf) -> Self {
         let authority = Authority::new("demo.test");
         let upstream = Upstream::start().await;
         let module = tempfile::tempdir().unwrap();
@@ -52,7 +83,7 @@ impl FilterHop {
             .identity(&authority.issue("/envoy"))
             .trusting(&[&authority])
             .sidecar(&module.path().join("nobody-listens.sock"))
-            .wasm(&write_module(&module, on_request))
+            .wasm(&make(&module))
             .local_service(upstream.address())
             .start()
             .await;
@@ -64,6 +95,29 @@ impl FilterHop {
         client.get(protocol, "/").await.unwrap().status
     }
 }
+
+/// The SDK's word for a host call, as the ABI has it.
+fn abi_name(call: &str) -> String {
+    let differing = [
+        ("cancel_grpc_stream", "grpc_cancel"),
+        ("dispatch_grpc_call", "grpc_call"),
+        ("get_buffer", "get_buffer_bytes"),
+        ("get_current_time", "get_current_time_nanoseconds"),
+        ("get_map_bytes", "get_header_map_pairs"),
+        ("open_grpc_stream", "grpc_stream"),
+        ("remove_map_value", "remove_header_map_value"),
+        ("reset_http_request", "close_stream"),
+        ("resume_http_request", "continue_stream"),
+        ("send_grpc_stream_message", "grpc_send"),
+        ("send_http_response", "send_local_response"),
+        ("set_map_value_bytes", "replace_header_map_value"),
+        ("set_tick_period", "set_tick_period_milliseconds"),
+    ];
+    differing.iter().find(|(sdk, _)| *sdk == call).map_or(call, |(_, abi)| abi).to_owned()
+}
+
+/// What the SDK calls of its own accord.
+const BY_THE_SDK: [&str; 2] = ["done", "set_effective_context"];
 
 /// Assembles a proxy-wasm module whose `proxy_on_request_headers` is `on_request`.
 fn write_module(dir: &TempDir, on_request: &[u8]) -> PathBuf {

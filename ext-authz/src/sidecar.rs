@@ -1,6 +1,9 @@
 //! The composition root: builds the parts, owns their tasks, and takes them down in order; it decides nothing.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::{sync::watch, task::JoinSet};
 use tracing::{error, info, warn};
@@ -105,11 +108,13 @@ async fn build(config: &Config, metrics: Arc<Metrics>, audit: Audit) -> Result<P
         service: Arc::from(config.service.name.as_str()),
     });
     let log = open_log(config).await?;
+    // Filters that an earlier run left behind may still answer on its leases.
+    let unknown_until = (!log.is_fresh()).then(|| Instant::now() + config.link.lease);
     let plane = start_plane(log, &state, audit.clone(), Arc::clone(&metrics))?;
     let watching = Arc::new(Watching {
         state: Arc::clone(&state),
         plane: Arc::new(plane),
-        filters: Filters::default(),
+        filters: Filters::new(unknown_until),
         metrics: Arc::clone(&metrics),
         audit: audit.clone(),
         lease: config.link.lease,

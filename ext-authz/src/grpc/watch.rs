@@ -51,6 +51,7 @@ pub struct Watch {
     updates: mpsc::Sender<Result<Update, Status>>,
     plan: Option<PolicyDigest>,
     received_report: u64,
+    enforced: Seq,
     name: String,
 }
 
@@ -70,7 +71,7 @@ const NAME_LIMIT: usize = 128;
 impl Watch {
     /// A watch that answers into `updates`.
     pub fn new(shared: Arc<Watching>, updates: mpsc::Sender<Result<Update, Status>>) -> Self {
-        Self { shared, updates, plan: None, received_report: 0, name: String::new() }
+        Self { shared, updates, plan: None, received_report: 0, enforced: Seq(0), name: String::new() }
     }
 
     /// Serves the filter until its stream ends.
@@ -184,7 +185,7 @@ impl Watch {
     /// Books what a report says and answers its beat.
     async fn take(&mut self, handle: &FilterHandle, report: &Report) -> Result<(), End> {
         let now = clock::now();
-        handle.acked(Seq(report.enforced_seq), Instant::now());
+        self.acknowledge(handle, Seq(report.enforced_seq));
         if report.number > self.received_report {
             self.received_report = report.number;
             self.book(report, now);
@@ -196,12 +197,22 @@ impl Watch {
         Ok(())
     }
 
+    fn acknowledge(&mut self, handle: &FilterHandle, seq: Seq) {
+        handle.acked(seq, Instant::now());
+        // Positions from before this stream were enforced long ago: their time says nothing.
+        if seq > self.enforced && self.enforced > Seq(0)
+            && let Some(received) = self.shared.plane.received(seq)
+        {
+            self.shared.metrics.enforcement.observe(received.elapsed().as_secs_f64());
+        }
+        self.enforced = self.enforced.max(seq);
+    }
+
     fn grant(&self, handle: &FilterHandle, beat: u64) -> Lease {
-        let ttl_ms = u64::try_from(self.shared.lease.as_millis()).unwrap_or(u64::MAX);
         // The filter counts from when it sent the beat, which was before now: it ends no later than this.
         handle.lease_granted(Instant::now() + self.shared.lease);
         self.shared.metrics.leases.inc();
-        Lease { beat, ttl_ms }
+        Lease { beat, ttl_ms: u64::try_from(self.shared.lease.as_millis()).unwrap_or(u64::MAX) }
     }
 
     fn book(&self, report: &Report, now: Timestamp) {

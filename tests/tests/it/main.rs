@@ -8,3 +8,10 @@
 )]
 
 mod harness;
+mod refusals;
+mod caching;
+mod revocation;
+mod restart;
+mod reload;
+mod stress;
+mod malformed;

@@ -3,6 +3,7 @@
 use countersign::wire::link::{DecideRequest, Header, Report, link_client::LinkClient};
 use countersign_tests::client::{Protocol, request, with_header};
 use countersign_tests::mesh::{CALLER, Mesh, Mode};
+use countersign_tests::pki::Fault;
 use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Peer, Request};
 use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
@@ -47,6 +48,7 @@ async fn malformed_checks_are_denied_with_their_reason() {
     let mesh = Mesh::start(Mode::ExtAuthz).await;
     let mut client = AuthorizationClient::new(channel(&mesh).await).max_encoding_message_size(32 << 20);
     let svid = mesh.authority.issue(CALLER);
+    let unsigning = mesh.authority.wrong(CALLER, Fault::NoDigitalSignature).leaf_pem();
     let (leaf, chain) = (svid.leaf_pem(), svid.chain_pem());
     let escaped = |pem: &str| pem.replace('\n', "%0A").replace(' ', "%20").replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
     let xfcc = format!("Hash={};Cert=\"{}\";Chain=\"{}\"", svid.digest(), escaped(&leaf), escaped(&chain));
@@ -66,6 +68,7 @@ async fn malformed_checks_are_denied_with_their_reason() {
         ("no path", check_request(&leaf, "", vec![good]), "request_malformed"),
         ("a relative path", check_request(&leaf, "orders", vec![good]), "request_malformed"),
         ("control bytes in the path", check_request(&leaf, "/\u{1}", vec![good]), "request_malformed"),
+        ("a leaf without digitalSignature", check_request(&unsigning, "/", vec![]), "key_usage_invalid"),
         ("a certificate that is none", check_request("hello", "/", vec![]), "certificate_malformed"),
         ("a certificate cut short", check_request(&leaf[..leaf.len() / 2], "/", vec![]), "certificate_malformed"),
         ("bad escapes in the certificate", check_request("%zz", "/", vec![]), "certificate_malformed"),

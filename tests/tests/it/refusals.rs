@@ -10,8 +10,8 @@ use serde_json::Value;
 async fn check(mesh: &Mesh, svid: Option<&Svid>, path: &str, status: u16, reason: &str) {
     let client = svid.map_or_else(|| mesh.anonymous(), |svid| mesh.client(svid));
     let before = counted(mesh, reason).await;
-    let reply = client.get(Protocol::Http1, path).await.unwrap();
     let case = format!("{:?} {path} {reason}", mesh.mode());
+    let reply = client.get(Protocol::Http1, path).await.unwrap_or_else(|error| panic!("{case}: {error}"));
     assert_eq!(reply.status.as_u16(), status, "{case}: {reply:?}");
     assert_eq!(counted(mesh, reason).await, before + 1.0, "{case}");
 
@@ -47,7 +47,9 @@ async fn each_refusal_has_its_own_reason_for_operators_and_none_for_clients() {
         check(&mesh, Some(&caller), "/admin", 403, "forbid").await;
         check(&mesh, Some(&mesh.authority.issue("/ns/else/sa/x")), "/stranger", 403, "no_permit").await;
         check(&mesh, None, "/anonymous", 401, "certificate_missing").await;
-        for (fault, reason) in FAULTS {
+        // BoringSSL itself refuses this one in the handshake, whatever Envoy is told to accept; straight at the socket it
+        // is shown among the malformed checks.
+        for (fault, reason) in FAULTS.into_iter().filter(|(fault, _)| *fault != Fault::NoDigitalSignature) {
             let wrong = mesh.authority.wrong(CALLER, fault);
             check(&mesh, Some(&wrong), &format!("/{fault:?}"), 401, reason).await;
         }

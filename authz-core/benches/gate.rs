@@ -19,29 +19,57 @@ fn main() {
 }
 
 /// The gate alone, on facts that are parsed already.
-#[divan::bench(args = [0, 1, 1_000, 100_000])]
+#[divan::bench(args = [0, 1, 1_000, 100_000], sample_size = 2000)]
 fn admit(bencher: Bencher, revoked: u64) {
-    let (set, plan, caller) = (revocations(revoked), plan(), caller());
+    let (set, plan, caller) = (revocations(revoked), plan(), caller(WEB));
     let headers = headers();
     let facts = facts(&caller, &headers);
     bencher.bench_local(|| black_box(Gate::new(&set, &plan).admit(black_box(&facts), NOW)).is_ok());
 }
 
+/// The first request of a caller after a signal: every scope is looked up.
+#[divan::bench(args = [1, 100_000], sample_size = 2000)]
+fn admit_right_after_a_signal(bencher: Bencher, revoked: u64) {
+    let (before, plan, caller) = (revocations(revoked), plan(), caller(WEB));
+    let mut after = before.clone();
+    after.revoke(&stranger(ScopeKind::SpiffeId, 1_000_000), Mark::FOREVER);
+    let headers = headers();
+    let facts = facts(&caller, &headers);
+    let mut sets = [&before, &after].into_iter().cycle();
+    bencher.bench_local(|| black_box(Gate::new(sets.next().unwrap(), &plan).admit(black_box(&facts), NOW)).is_ok());
+}
+
+/// The same with 10,000 callers in turn: nothing of theirs is in the processor's caches.
+#[divan::bench(args = [0, 100_000], sample_size = 10_000, sample_count = 50)]
+fn admit_ten_thousand_callers(bencher: Bencher, revoked: u64) {
+    let (set, plan) = (revocations(revoked), plan());
+    let callers: Vec<_> =
+        (0..10_000).map(|n| caller(&format!("spiffe://demo.test/ns/shop{}/sa/web{n}", n % 50))).collect();
+    let headers = headers();
+    let first = caller(WEB);
+    let any = facts(&first, &headers);
+    let mut next = callers.iter().cycle();
+    bencher.bench_local(|| {
+        let facts = Facts { caller: Presented::Verified(next.next().unwrap()), ..any };
+        black_box(Gate::new(&set, &plan).admit(black_box(&facts), NOW)).is_ok()
+    });
+}
+
 /// The same, when all 100,000 are of one kind, as from a CRL.
-#[divan::bench(args = ScopeKind::ALL)]
+#[divan::bench(args = ScopeKind::ALL, sample_size = 2000)]
 fn admit_with_100_000_of_one_kind(bencher: Bencher, kind: &ScopeKind) {
     let mut set = RevocationSet::default();
     (0..100_000).for_each(|n| set.revoke(&stranger(*kind, n), Mark::FOREVER));
-    let (plan, caller) = (plan(), caller());
+    let (plan, caller) = (plan(), caller(WEB));
     let headers = headers();
     let facts = facts(&caller, &headers);
     bencher.bench_local(|| black_box(Gate::new(&set, &plan).admit(black_box(&facts), NOW)).is_ok());
 }
 
 /// What a request pays before a cache is asked: reading HTTP, the gate, the key.
-#[divan::bench(args = [0, 100_000])]
+#[divan::bench(args = [0, 100_000], sample_size = 2000)]
 fn read_admit_and_key(bencher: Bencher, revoked: u64) {
-    let (set, plan, caller) = (revocations(revoked), plan(), caller());
+    let (set, plan, caller) = (revocations(revoked), plan(), caller(WEB));
     let headers = headers();
     let mut key = Vec::new();
     bencher.bench_local(|| {
@@ -54,7 +82,7 @@ fn read_admit_and_key(bencher: Bencher, revoked: u64) {
 
 #[divan::bench]
 fn write_key(bencher: Bencher) {
-    let (set, plan, caller) = (RevocationSet::default(), plan(), caller());
+    let (set, plan, caller) = (RevocationSet::default(), plan(), caller(WEB));
     let headers = headers();
     let facts = facts(&caller, &headers);
     let admitted = Gate::new(&set, &plan).admit(&facts, NOW).expect("nobody is revoked");
@@ -104,11 +132,13 @@ fn build_from_nothing(revoked: u64) -> RevocationSet {
     revocations(revoked)
 }
 
+const WEB: &str = "spiffe://demo.test/ns/shop/sa/web";
+
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
-fn caller() -> Arc<Caller> {
+fn caller(id: &str) -> Arc<Caller> {
     let credential = Credential::new(
-        SpiffeId::parse("spiffe://demo.test/ns/shop/sa/web").unwrap(),
+        SpiffeId::parse(id).unwrap(),
         Digest::from_bytes([7; 32]),
         IssuerSerial::new("CN=demo", "7").unwrap(),
         Timestamp::from_secs(1_799_999_000),
@@ -136,7 +166,12 @@ fn headers() -> Vec<Line> {
 }
 
 fn facts<'a>(caller: &'a Caller, headers: &'a Vec<Line>) -> Facts<'a> {
-    Facts { caller: Presented::Verified(caller), http: Http::from_headers(headers, "HTTP/2"), source_ip: None, sni: None }
+    Facts {
+        caller: Presented::Verified(caller),
+        http: Http::from_headers(headers, "HTTP/2"),
+        source_ip: None,
+        sni: None,
+    }
 }
 
 fn plan() -> Plan {

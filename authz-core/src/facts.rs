@@ -2,10 +2,11 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use crate::{identity::Credential, reason::Reason, scope::Scopes};
+use crate::{identity::Credential, reason::Reason, revocation::Clearance, scope::Scopes};
 
 mod headers;
 mod http;
+mod path;
 
 pub use self::{
     headers::{HeaderValue, Headers, NoHeaders},
@@ -39,12 +40,13 @@ pub enum Presented<'a> {
 pub struct Caller {
     credential: Credential,
     scopes: Scopes,
+    clearance: Clearance,
 }
 
 impl Caller {
     /// A caller by a credential whose chain was verified. Only verification and the link may call this.
     pub fn verified(credential: Credential) -> Arc<Self> {
-        Arc::new(Self { scopes: Scopes::of(&credential), credential })
+        Arc::new(Self { scopes: Scopes::of(&credential), clearance: Clearance::default(), credential })
     }
 
     /// What proved it.
@@ -55,5 +57,10 @@ impl Caller {
     /// What revokes it.
     pub fn scopes(&self) -> &Scopes {
         &self.scopes
+    }
+
+    /// What is known of the last set of revocations that was asked about it.
+    pub(crate) fn clearance(&self) -> &Clearance {
+        &self.clearance
     }
 }

@@ -69,7 +69,7 @@ impl<'s> Gate<'s> {
         if !credential.holds_at(now) {
             return Err(Denial::of(Reason::CertificateExpired));
         }
-        match self.revocations.revoked(caller.scopes(), credential.not_before(), now) {
+        match self.revocations.revokes(caller, now) {
             Some(scope) => Err(Denial { reason: Reason::Revoked, scope: Some(scope.clone()) }),
             None => Ok(caller),
         }

@@ -1,13 +1,13 @@
-//! The HTTP part of the facts, with its limits; it does not decode or normalise the path (Envoy has, see envoy/).
+//! The HTTP part of the facts, with its limits; it does not decode or normalise the path (Envoy has, see envoy/), it refuses what still needs it.
 
-use super::{HeaderValue, Headers};
+use super::{HeaderValue, Headers, path::is_unambiguous};
 
 /// A well-formed HTTP request.
 #[derive(Copy, Clone)]
 pub struct Http<'a> {
     /// `:method`, a token of RFC 9110 §5.6.2.
     pub method: &'a str,
-    /// `:path` up to the first `?`, or `*`; empty for CONNECT.
+    /// `:path` up to the first `?`, the same to every reader; `*` for OPTIONS, empty for CONNECT.
     pub path: &'a str,
     /// `:path` after the first `?`.
     pub query: Option<&'a str>,
@@ -27,8 +27,10 @@ pub enum InvalidHttp {
     /// No `:method`, several, or no token.
     #[error("method is missing, repeated or no token")]
     Method,
-    /// No `:path`, several, not starting with `/`, or with bytes that are no visible ASCII.
-    #[error("path is missing, repeated, relative or holds bytes other than visible ASCII")]
+    /// No `:path`, several, not starting with `/`, with bytes that are no visible ASCII, or one that two readers may read differently.
+    #[error(
+        "path is missing, repeated, relative, not normalised or holds bytes other than visible ASCII; turn on Envoy's path normalisation"
+    )]
     Path,
     /// Several `:authority`, or bytes that are no visible ASCII.
     #[error("host is repeated or holds bytes other than visible ASCII")]
@@ -67,8 +69,10 @@ impl<'a> Http<'a> {
             return Err(InvalidHttp::Method);
         }
         let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-        let shaped = path.starts_with('/') || path == "*" || (path.is_empty() && method == "CONNECT");
-        if !shaped || !target.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let special = matches!((method, target), ("CONNECT", "") | ("OPTIONS", "*"));
+        // A `#` in the query is a fragment to some and a part of the query to others.
+        let plain = is_unambiguous(path) && target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+        if !(special || plain) {
             return Err(InvalidHttp::Path);
         }
         if !host.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -101,6 +105,48 @@ mod tests {
         assert_eq!(parsed.map(|http| (http.path, http.query)), expected, "{method} {target}");
     }
 
+    #[track_caller]
+    fn refused(lines: &[(&str, &[u8])], expected: InvalidHttp) {
+        let lines = lines.to_vec();
+        assert_eq!(Http::from_headers(&lines, "HTTP/2").err(), Some(expected), "{lines:?}");
+    }
+
+    #[test]
+    fn pseudo_headers_count_once_and_as_text() {
+        let good: Vec<(&str, &[u8])> =
+            vec![(":method", b"GET"), (":path", b"/a?b"), (":authority", b"demo.test"), (":scheme", b"https")];
+        let http = Http::from_headers(&good, "HTTP/2").unwrap();
+        assert_eq!(
+            (http.method, http.path, http.query, http.host, http.scheme),
+            ("GET", "/a", Some("b"), "demo.test", "https")
+        );
+        let errors = [InvalidHttp::Method, InvalidHttp::Path, InvalidHttp::Host, InvalidHttp::Pseudo];
+        for ((name, value), error) in good.iter().zip(errors) {
+            let others: Vec<_> = good.iter().copied().filter(|(other, _)| other != name).collect();
+            refused(&[&others[..], &[(name, value), (name, value)]].concat(), error);
+            refused(&[&others[..], &[(name, b"/\xff")]].concat(), error);
+        }
+        refused(&good[1..], InvalidHttp::Method);
+        refused(&[good[0]], InvalidHttp::Path);
+    }
+
+    #[test]
+    fn host_is_visible_ascii_or_nothing() {
+        for (host, expected) in
+            [("", true), ("a.test:443", true), ("[::1]:8", true), ("a b", false), ("ä.test", false), ("a\0", false)]
+        {
+            let parsed = Http::new("GET", "/", host, "https", "HTTP/2", &NoHeaders);
+            assert_eq!(parsed.err(), (!expected).then_some(InvalidHttp::Host), "{host:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_longer_than_the_limit_is_refused_at_the_limit() {
+        let longest = format!("/{}", "a".repeat(MAX_PSEUDO - 1));
+        check("GET", &longest, Ok((&longest, None)));
+        check("GET", &format!("{longest}a"), Err(InvalidHttp::Pseudo));
+    }
+
     #[test]
     fn path_and_query_are_split_at_the_first_question_mark() {
         check("GET", "/a", Ok(("/a", None)));
@@ -116,7 +162,16 @@ mod tests {
         check("GE T", "/", Err(InvalidHttp::Method));
         check("GET", "", Err(InvalidHttp::Path));
         check("GET", "a", Err(InvalidHttp::Path));
+        check("GET", "*", Err(InvalidHttp::Path));
+        check("OPTIONS", "*?a", Err(InvalidHttp::Path));
+        check("CONNECT", "?a", Err(InvalidHttp::Path));
+        check("CONNECT", "demo.test:443", Err(InvalidHttp::Path));
+        check("GET", "http://demo.test/", Err(InvalidHttp::Path));
+        check("GET", "/a/../b", Err(InvalidHttp::Path));
+        check("GET", "/a?b#c", Err(InvalidHttp::Path));
         check("GET", "/a b", Err(InvalidHttp::Path));
+        check("GET", "/a\u{7f}", Err(InvalidHttp::Path));
+        check("GET", "/a?b\n", Err(InvalidHttp::Path));
         check("GET", "/ä", Err(InvalidHttp::Path));
         check("GET", &"/a".repeat(MAX_PSEUDO), Err(InvalidHttp::Pseudo));
     }

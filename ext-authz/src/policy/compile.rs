@@ -1,6 +1,6 @@
 //! From sources to compiled policies, or to everything that is wrong with them; pure.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, thread};
 
 use authz_core::plan::{Plan, Read};
 use cedar_policy::{Entities, EntityId, EntityTypeName, EntityUid, PolicySet, ValidationMode, Validator};
@@ -23,10 +23,27 @@ use super::{
 /// # Errors
 /// Everything that is wrong, each with its place: syntax, names, types against the schema, entities, an empty set.
 pub fn compile(sources: &Sources) -> Result<CompiledPolicies, InvalidPolicies> {
+    let compiled = thread::scope(|scope| {
+        let compiling = thread::Builder::new().name("policy-compile".into()).stack_size(STACK);
+        let compiling = compiling.spawn_scoped(scope, || compile_here(sources)).map_err(|error| error.to_string())?;
+        compiling.join().map_err(|_| "the compiler failed, which is a bug of ours".to_owned())
+    });
+    compiled.unwrap_or_else(|message| Err(InvalidPolicies { problems: vec![anywhere(message)] }))
+}
+
+/// Cedar parses, checks and drops policies by recursion; with less, a deep one would end the process.
+/// Measured for `statement::MAX_OPERATORS` of each kind. Only what is used takes memory.
+const STACK: usize = 256 * 1024 * 1024;
+
+/// Deepest condition, in nested expressions. A request thread (2 MiB of stack) evaluates twice as many even without optimisation.
+const MAX_DEPTH: usize = 200;
+
+fn compile_here(sources: &Sources) -> Result<CompiledPolicies, InvalidPolicies> {
     let mut problems = Vec::new();
     let schema = sources.schema.clone().unwrap_or_else(built_in);
     let statements = statement::parse_all(&sources.policies, &mut problems);
     check_not_empty(sources, &statements, &mut problems);
+    check_depth(&statements, &mut problems);
     let vocabulary = Vocabulary::parse(&schema, &mut problems);
     let parts = vocabulary.and_then(|vocabulary| {
         let warnings = validate(&vocabulary, &statements, &mut problems);
@@ -39,7 +56,10 @@ pub fn compile(sources: &Sources) -> Result<CompiledPolicies, InvalidPolicies> {
             assemble(sources, &schema, &statements, vocabulary, directory, warnings)
                 .map_err(|error| InvalidPolicies { problems: vec![Problem::whole(&schema, error.to_string())] })
         }
-        _ => Err(InvalidPolicies { problems }),
+        _ => {
+            problems.sort_by(|a, b| (&a.file, a.at).cmp(&(&b.file, b.at)));
+            Err(InvalidPolicies { problems })
+        }
     }
 }
 
@@ -59,10 +79,31 @@ fn check_not_empty(sources: &Sources, statements: &[Statement<'_>], problems: &m
     if statements.is_empty() && problems.is_empty() {
         let message = "there is no policy here, which would deny everything; to mean that, write `forbid(principal, action, resource);`";
         match sources.policies.as_slice() {
-            [] => problems.push(Problem { file: "policies".into(), at: None, message: message.into() }),
+            [] => problems.push(anywhere(message.to_owned())),
             some => problems.extend(some.iter().map(|source| Problem::whole(source, message))),
         }
     }
+}
+
+fn check_depth(statements: &[Statement<'_>], problems: &mut Vec<Problem>) {
+    for statement in statements {
+        let mut reads = Reads::default();
+        if let Ok(policy) = statement.policy.to_pst() {
+            reads.add(&policy, &[]);
+        }
+        if reads.depth > MAX_DEPTH {
+            let message = format!(
+                "condition is nested {} deep, more than the {MAX_DEPTH} that are evaluated; use several policies, or sets",
+                reads.depth
+            );
+            problems.push(Problem::at(statement.source, statement.offset, message));
+        }
+    }
+}
+
+/// A problem of the set as a whole.
+fn anywhere(message: String) -> Problem {
+    Problem { file: "policies".into(), at: None, message }
 }
 
 /// Strict validation; returns warnings.
@@ -70,7 +111,7 @@ fn validate(vocabulary: &Vocabulary, statements: &[Statement<'_>], problems: &mu
     let policies = match PolicySet::from_policies(statements.iter().map(|statement| statement.policy.clone())) {
         Ok(policies) => policies,
         Err(error) => {
-            problems.push(Problem { file: "policies".into(), at: None, message: with_causes(&error) });
+            problems.push(anywhere(with_causes(&error)));
             return Vec::new();
         }
     };
@@ -79,24 +120,41 @@ fn validate(vocabulary: &Vocabulary, statements: &[Statement<'_>], problems: &mu
         by_name.get(AsRef::<str>::as_ref(id)).map(|s| Problem::diagnosed(s.source, s.offset, diagnostic))
     };
     let result = Validator::new(vocabulary.schema.clone()).validate(&policies, ValidationMode::Strict);
-    let before = problems.len();
-    problems.extend(result.validation_errors().filter_map(|error| place(error.policy_id(), error)));
-    if problems.len() == before && !result.validation_passed() {
-        problems.push(Problem { file: "policies".into(), at: None, message: result.to_string() });
+    let errors = once(result.validation_errors().filter_map(|error| place(error.policy_id(), error)).collect());
+    if errors.is_empty() && !result.validation_passed() {
+        problems.push(anywhere(result.to_string()));
     }
+    problems.extend(errors);
     for statement in statements {
         for message in statement.policy.entity_literals().iter().filter_map(|uid| check_spiffe(uid).err()) {
             problems.push(Problem::at(statement.source, statement.offset, message));
         }
     }
-    let order = |problem: &Problem| (problem.file.clone(), problem.at);
-    if let Some(new) = problems.get_mut(before..) {
-        new.sort_by_key(order);
+    once(result.validation_warnings().filter_map(|warning| place(warning.policy_id(), warning)).collect())
+}
+
+/// Each mistake once, where Cedar tells it for every action it happens with.
+fn once(mut problems: Vec<Problem>) -> Vec<Problem> {
+    problems.sort_by(|a, b| (&a.file, a.at, &a.message).cmp(&(&b.file, b.at, &b.message)));
+    let mut kept: Vec<Problem> = Vec::with_capacity(problems.len());
+    for problem in problems {
+        let general = without_action(&problem.message);
+        match kept.last_mut() {
+            Some(last)
+                if (&last.file, last.at) == (&problem.file, problem.at) && without_action(&last.message) == general =>
+            {
+                last.message = general;
+            }
+            _ => kept.push(problem),
+        }
     }
-    let mut warnings: Vec<Problem> =
-        result.validation_warnings().filter_map(|warning| place(warning.policy_id(), warning)).collect();
-    warnings.sort_by_key(order);
-    warnings
+    kept
+}
+
+fn without_action(message: &str) -> String {
+    const MENTION: &str = " for Action::\"";
+    let Some((start, rest)) = message.split_once(MENTION) else { return message.to_owned() };
+    rest.split_once('"').map_or_else(|| message.to_owned(), |(_, end)| format!("{start}{end}"))
 }
 
 fn assemble(
@@ -175,9 +233,8 @@ fn names(statements: &[Statement<'_>]) -> HashMap<cedar_policy::PolicyId, Name> 
 }
 
 fn unserved(sources: &Sources) -> Problem {
-    let message = format!(
+    anywhere(format!(
         "no policy can match a request to Service::{:?}, so everything is denied; check the name of the service",
         sources.service
-    );
-    Problem { file: "policies".into(), at: None, message }
+    ))
 }

@@ -16,6 +16,8 @@ pub(super) struct Reads {
     pub entities: HashSet<(String, String)>,
     /// Whether there was an expression of a kind we don't know, so that any entity may be looked at.
     pub opaque: bool,
+    /// How deep expressions are nested.
+    pub depth: usize,
 }
 
 /// What an expression is used for.
@@ -31,17 +33,20 @@ impl Reads {
     /// Adds what `policy` reads of a context that can have any of `shapes`.
     pub fn add(&mut self, policy: &pst::Policy, shapes: &[&Shape]) {
         // A stack of our own: conditions may be nested deeper than ours.
-        let mut open: Vec<(&Expr, Use)> = Vec::new();
+        let mut open: Vec<(&Expr, Use, usize)> = Vec::new();
+        let mut parts: Vec<(&Expr, Use)> = Vec::new();
         for clause in policy.body().clauses() {
             let (Clause::When(condition) | Clause::Unless(condition)) = clause;
-            open.push((condition, Use::Value));
-            while let Some((expression, used)) = open.pop() {
-                self.visit(expression, used, shapes, &mut open);
+            open.push((condition, Use::Value, 1));
+            while let Some((expression, used, depth)) = open.pop() {
+                self.depth = self.depth.max(depth);
+                self.visit(expression, used, shapes, &mut parts);
+                open.extend(parts.drain(..).map(|(part, used)| (part, used, depth + 1)));
             }
         }
     }
 
-    fn visit<'e>(&mut self, expression: &'e Expr, used: Use, shapes: &[&Shape], open: &mut Vec<(&'e Expr, Use)>) {
+    fn visit<'e>(&mut self, expression: &'e Expr, used: Use, shapes: &[&Shape], parts: &mut Vec<(&'e Expr, Use)>) {
         if let Some(path) = context_path(expression) {
             return self.read(&path, shapes);
         }
@@ -50,25 +55,25 @@ impl Reads {
             // `context` itself is a path.
             Expr::Var(_) | Expr::Slot(_) => {}
             Expr::UnaryOp { expr, .. } | Expr::GetAttr { expr, .. } | Expr::Like { expr, .. } => {
-                open.push((expr, Use::Value));
+                parts.push((expr, Use::Value));
             }
             Expr::HasAttr { expr, attrs } => match context_path(expr) {
                 Some(path) => self.ask(path, attrs.iter().map(AsRef::as_ref), shapes),
-                None => open.push((expr, Use::Value)),
+                None => parts.push((expr, Use::Value)),
             },
             Expr::BinaryOp { op, left, right } => {
                 let (of_left, of_right) = uses(*op);
-                open.extend([(left.as_ref(), of_left), (right.as_ref(), of_right)]);
+                parts.extend([(left.as_ref(), of_left), (right.as_ref(), of_right)]);
             }
             Expr::Is { expr, in_expr, .. } => {
-                open.push((expr, Use::Value));
-                open.extend(in_expr.iter().map(|group| (group.as_ref(), Use::Comparison)));
+                parts.push((expr, Use::Value));
+                parts.extend(in_expr.iter().map(|group| (group.as_ref(), Use::Comparison)));
             }
             Expr::IfThenElse { cond, then_expr, else_expr } => {
-                open.extend([(cond.as_ref(), Use::Value), (then_expr.as_ref(), used), (else_expr.as_ref(), used)]);
+                parts.extend([(cond.as_ref(), Use::Value), (then_expr.as_ref(), used), (else_expr.as_ref(), used)]);
             }
-            Expr::Set(members) => open.extend(members.iter().map(|member| (member.as_ref(), used))),
-            Expr::Record(members) => open.extend(members.values().map(|member| (member.as_ref(), Use::Value))),
+            Expr::Set(members) => parts.extend(members.iter().map(|member| (member.as_ref(), used))),
+            Expr::Record(members) => parts.extend(members.values().map(|member| (member.as_ref(), Use::Value))),
             _ => self.everything(shapes),
         }
     }

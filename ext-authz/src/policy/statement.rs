@@ -25,6 +25,9 @@ pub(super) struct Statement<'s> {
 /// Longest `@id`: names travel in headers and metrics of other systems.
 const MAX_NAME: usize = 200;
 
+/// Most operators and brackets in one policy: Cedar's parser needs stack for each, see `compile::STACK`.
+const MAX_OPERATORS: usize = 10_000;
+
 /// Parses all policies of all sources; what is wrong goes to `problems`.
 pub(super) fn parse_all<'s>(sources: &'s [Source], problems: &mut Vec<Problem>) -> Vec<Statement<'s>> {
     let mut statements: Vec<Statement<'s>> = Vec::new();
@@ -48,6 +51,11 @@ pub(super) fn parse_all<'s>(sources: &'s [Source], problems: &mut Vec<Problem>) 
 }
 
 fn parse<'s>(source: &'s Source, offset: usize, text: &str, problems: &mut Vec<Problem>) -> Option<Statement<'s>> {
+    if operators(text) > MAX_OPERATORS {
+        let message = format!("policy has more than {MAX_OPERATORS} operators and brackets; split it");
+        problems.push(Problem::at(source, offset, message));
+        return None;
+    }
     let fallback = format!("{}:{}", source.name, Position::of(&source.text, offset).line);
     match Policy::parse(Some(PolicyId::new(&fallback)), text) {
         Ok(policy) => {
@@ -71,38 +79,47 @@ fn is_name(text: &str) -> bool {
 }
 
 /// Cuts a text at the semicolons that end policies, with the offset of each part; blanks and comments before a policy are left out.
-///
-/// Cedar has two kinds of text in which a semicolon ends nothing: `"…"` with `\` as its escape, and `//` to the end of the line.
 fn split(text: &str) -> Vec<(usize, &str)> {
     let mut parts = Vec::new();
     let mut rest = skip_blank(text, 0);
     while let Some(part) = text.get(rest..).filter(|part| !part.is_empty()) {
-        let end = rest + end_of_policy(part);
+        let end = code(part).find(|(_, byte)| *byte == b';').map_or(text.len(), |(at, _)| rest + at + 1);
         parts.extend(text.get(rest..end).map(|part| (rest, part)));
         rest = skip_blank(text, end);
     }
     parts
 }
 
-/// Just after the first semicolon of code, or the end.
-fn end_of_policy(part: &str) -> usize {
-    let mut at = 0;
-    while let Some(found) = part.get(at..).and_then(|rest| rest.find([';', '"', '/'])) {
-        at += found;
-        let rest = part.get(at..).unwrap_or_default();
-        at += match rest.as_bytes() {
-            [b';', ..] => return at + 1,
-            [b'"', ..] => string_length(rest),
-            [b'/', b'/', ..] => comment_length(rest),
-            _ => 1,
-        };
-    }
-    part.len()
+/// How deep a parser may have to go at most: everything that can open a part within a part.
+fn operators(text: &str) -> usize {
+    let ifs = text.matches("if").count();
+    ifs + code(text).filter(|(_, byte)| b"([{.|&+-*<>=!".contains(byte)).count()
 }
 
-fn string_length(text: &str) -> usize {
+/// The bytes outside of the two kinds of text that mean nothing: `"…"` with `\` as its escape, and `//` to the end of the line.
+fn code(text: &str) -> impl Iterator<Item = (usize, u8)> {
+    let mut next = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let rest = text.as_bytes().get(next..)?;
+            let at = next;
+            next += match rest {
+                [b'"', ..] => string_length(rest),
+                [b'/', b'/', ..] => text.get(at..).map_or(rest.len(), comment_length),
+                [byte, ..] => {
+                    next += 1;
+                    return Some((at, *byte));
+                }
+                [] => return None,
+            };
+        }
+    })
+}
+
+/// Up to and with the closing quote, or to the end.
+fn string_length(text: &[u8]) -> usize {
     let mut escaped = true;
-    for (at, byte) in text.bytes().enumerate() {
+    for (at, byte) in text.iter().enumerate() {
         match byte {
             b'"' if !escaped => return at + 1,
             b'\\' if !escaped => escaped = true,

@@ -50,12 +50,21 @@ fn callers_paths_groups_domains_methods_and_facts_decide() {
         (request(web, "PROPFIND", "/orders"), "method_unknown"),
         (request(web, "read", "/orders"), "method_unknown"),
         (request(web, "get", "/orders"), "method_unknown"),
-        (TestRequest { headers: vec![("x-tenant".into(), "evil".into())], ..request(web, "GET", "/") }, "forbid by tenant"),
-        (TestRequest { headers: vec![("x-tenant".into(), "good".into())], ..request(web, "GET", "/") }, "permit by shop-reads"),
+        (
+            TestRequest { headers: vec![("x-tenant".into(), "evil".into())], ..request(web, "GET", "/") },
+            "forbid by tenant",
+        ),
+        (
+            TestRequest { headers: vec![("x-tenant".into(), "good".into())], ..request(web, "GET", "/") },
+            "permit by shop-reads",
+        ),
         (TestRequest { ip: Some("10.66.1.2".parse().unwrap()), ..request(web, "GET", "/") }, "forbid by net"),
         (TestRequest { ip: Some("::ffff:10.66.1.2".parse().unwrap()), ..request(web, "GET", "/") }, "forbid by net"),
         (TestRequest { ip: Some("2001:db8::1".parse().unwrap()), ..request(web, "GET", "/") }, "permit by shop-reads"),
-        (TestRequest { ip: Some("10.66.1.2".parse().unwrap()), ..request(web, "GET", "/admin") }, "forbid by no-admin, net"),
+        (
+            TestRequest { ip: Some("10.66.1.2".parse().unwrap()), ..request(web, "GET", "/admin") },
+            "forbid by no-admin, net",
+        ),
         (TestRequest { sni: Some("x".into()), ..request(web, "GET", "/") }, "permit by shop-reads"),
     ];
     for (request, expected) in cases {
@@ -68,10 +77,30 @@ fn an_erroring_candidate_denies_whatever_its_effect_and_whoever_permits() {
     // Overflow passes validation and fails at run time.
     let overflow = "9223372036854775807 + (if context.http.path == \"/x\" then 1 else 0) > 0";
     let cases = [
-        (format!("@id(\"p\") permit(principal, action, resource); @id(\"f\") forbid(principal, action, resource) when {{ {overflow} }};"), "policy_error by f"),
-        (format!("@id(\"p\") permit(principal, action, resource); @id(\"q\") permit(principal, action, resource) when {{ {overflow} }};"), "policy_error by q"),
-        (format!("@id(\"p\") permit(principal == Workload::\"spiffe://td/other\", action, resource) when {{ {overflow} }};@id(\"q\") permit(principal, action, resource);"), "permit by q"),
-        (format!("@id(\"g\") forbid(principal, action, resource); @id(\"f\") forbid(principal, action, resource) when {{ {overflow} }};"), "forbid by g"),
+        (
+            format!(
+                "@id(\"p\") permit(principal, action, resource); @id(\"f\") forbid(principal, action, resource) when {{ {overflow} }};"
+            ),
+            "policy_error by f",
+        ),
+        (
+            format!(
+                "@id(\"p\") permit(principal, action, resource); @id(\"q\") permit(principal, action, resource) when {{ {overflow} }};"
+            ),
+            "policy_error by q",
+        ),
+        (
+            format!(
+                "@id(\"p\") permit(principal == Workload::\"spiffe://td/other\", action, resource) when {{ {overflow} }};@id(\"q\") permit(principal, action, resource);"
+            ),
+            "permit by q",
+        ),
+        (
+            format!(
+                "@id(\"g\") forbid(principal, action, resource); @id(\"f\") forbid(principal, action, resource) when {{ {overflow} }};"
+            ),
+            "forbid by g",
+        ),
     ];
     for (policies, expected) in cases {
         let policies = compile(&sources(&policies)).unwrap();
@@ -100,7 +129,10 @@ fn the_plan_holds_what_is_read_and_nothing_else() {
         ("context.http == {}.a || true", "?"),
         ("[context].contains(context)", everything),
         ("{\"context\": 1} has context && {\"path\": context.http.host}.path == \"a\"", "host"),
-        ("\"context\" == \"http\" && (if principal.path == \"/\" then context.http.scheme == \"\" else context.http.protocol == \"\")", "protocol scheme"),
+        (
+            "\"context\" == \"http\" && (if principal.path == \"/\" then context.http.scheme == \"\" else context.http.protocol == \"\")",
+            "protocol scheme",
+        ),
         ("principal in WorkloadGroup::\"a\" && resource == Service::\"cart\"", ""),
     ];
     for (condition, expected) in cases {
@@ -145,7 +177,10 @@ fn a_decision_holds_no_longer_than_its_limit_and_its_credential() {
 #[test]
 fn entities_named_in_conditions_keep_their_attributes_and_groups() {
     let schema = BUILT_IN_SCHEMA
-        .replace("entity WorkloadGroup in [WorkloadGroup];", "entity WorkloadGroup in [WorkloadGroup] { owner: Workload, open: Bool };")
+        .replace(
+            "entity WorkloadGroup in [WorkloadGroup];",
+            "entity WorkloadGroup in [WorkloadGroup] { owner: Workload, open: Bool };",
+        )
         .replace("  path: String,\n};", "  path: String,\n  team?: WorkloadGroup,\n};");
     let entities = r#"[
       {"uid": {"type": "WorkloadGroup", "id": "a"}, "attrs": {"owner": {"type": "Workload", "id": "spiffe://td/boss"}, "open": true}, "parents": [{"type": "WorkloadGroup", "id": "b"}]},
@@ -189,9 +224,29 @@ fn a_schema_of_ones_own_decides_which_methods_and_headers_there_are() {
 }
 
 #[test]
-fn deep_conditions_do_not_overflow_the_stack() {
-    let long = vec!["context.http.path == \"/\""; 3_000].join(" || ");
-    let _ = compile(&sources(&format!("permit(principal, action, resource) when {{ {long} }};")));
-    let deep = format!("{}true{}", "(".repeat(5_000), ")".repeat(5_000));
-    let _ = compile(&sources(&format!("permit(principal, action, resource) when {{ {deep} }};")));
+fn conditions_too_deep_to_evaluate_are_refused_and_end_nothing() {
+    let nested = |open: &str, core: &str, close: &str, times: usize| {
+        format!("{}{core}{}", open.repeat(times), close.repeat(times))
+    };
+    for (times, fits) in [(150, true), (300, false), (9_000, false), (90_000, false)] {
+        let conditions = [
+            (vec!["context.http.path == \"/\""; times].join(" || "), fits && times * 4 < 10_000),
+            (vec!["1"; times].join(" + ") + " > 0", fits),
+            (nested("if true then true else ", "true", "", times), fits),
+            (nested("!(", "true", ")", times), fits),
+            (nested("[", "1", "]", times) + " == [1]", false),
+            (nested("{a: ", "1", "}", times) + " == {a: 1}", false),
+            (format!("principal{}", ".path".repeat(times)), false),
+            // Brackets alone leave nothing behind that could be deep.
+            (nested("(", "true", ")", times), times < 10_000),
+        ];
+        for (condition, fits) in conditions {
+            let set = compile(&sources(&format!("permit(principal, action, resource) when {{ {condition} }};")));
+            let start: String = condition.chars().take(40).collect();
+            assert_eq!(set.is_ok(), fits, "{times} times {start}");
+            if let Ok(set) = set {
+                assert_ne!(TestRequest::default().decide(&set).reason, Reason::PolicyError, "{times} times {start}");
+            }
+        }
+    }
 }

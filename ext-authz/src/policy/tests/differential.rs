@@ -1,1 +1,284 @@
-//! Tests.
+//! Random policy sets and requests: the index answers as Cedar does over all policies, and equal keys mean equal answers.
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use cedar_policy::{
+    Authorizer, Context, Entities, EntityUid, PolicyId, PolicySet, Request, RestrictedExpression, Schema,
+};
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::{
+    request::{TestRequest, said},
+    *,
+};
+
+const ENTITIES: &str = r#"[
+  {"uid": {"type": "WorkloadPath", "id": "spiffe://td/a"}, "attrs": {}, "parents": [{"type": "WorkloadGroup", "id": "g"}]},
+  {"uid": {"type": "WorkloadGroup", "id": "g"}, "attrs": {}, "parents": [{"type": "WorkloadGroup", "id": "h"}]},
+  {"uid": {"type": "TrustDomain", "id": "ud"}, "attrs": {}, "parents": [{"type": "WorkloadGroup", "id": "h"}]},
+  {"uid": {"type": "Workload", "id": "spiffe://td/b"}, "attrs": {}, "parents": [{"type": "WorkloadGroup", "id": "g"}]},
+  {"uid": {"type": "Service", "id": "cart"}, "attrs": {}, "parents": [{"type": "ServiceGroup", "id": "front"}]},
+  {"uid": {"type": "Service", "id": "other"}, "attrs": {}, "parents": [{"type": "ServiceGroup", "id": "back"}]}
+]"#;
+
+/// The same without a file: what Cedar is given to compare with is written out by hand.
+const CALLERS: [(&str, &[&str]); 5] = [
+    ("spiffe://td/a", &["WorkloadPath::\"spiffe://td/a\"", "TrustDomain::\"td\""]),
+    (
+        "spiffe://td/a/b",
+        &["WorkloadPath::\"spiffe://td/a\"", "WorkloadPath::\"spiffe://td/a/b\"", "TrustDomain::\"td\""],
+    ),
+    ("spiffe://td/ab", &["WorkloadPath::\"spiffe://td/ab\"", "TrustDomain::\"td\""]),
+    ("spiffe://td/b", &["WorkloadPath::\"spiffe://td/b\"", "TrustDomain::\"td\"", "WorkloadGroup::\"g\""]),
+    ("spiffe://ud/a", &["WorkloadPath::\"spiffe://ud/a\"", "TrustDomain::\"ud\""]),
+];
+
+fn one_of(texts: &'static [&'static str]) -> impl Strategy<Value = &'static str> {
+    prop::sample::select(texts)
+}
+
+fn condition() -> impl Strategy<Value = String> {
+    let leaf = one_of(&[
+        "true",
+        "context.http.path == \"/a\"",
+        "context[\"http\"].path like \"/a*\"",
+        "context.http.method == \"GET\"",
+        "context.http has query",
+        "(context has http.query && context.http.query == \"q\")",
+        "context.http.host == \"h1\"",
+        "context.http.scheme == \"http\"",
+        "context.http.protocol == \"HTTP/2\"",
+        "context.http.headers has \"x-tenant\"",
+        "(context.http.headers has \"x-tenant\" && context.http.headers[\"x-tenant\"] == \"1\")",
+        "(context.http.headers has origin && context.http.headers.origin == context.http.host)",
+        "context.http.headers == context.http.headers",
+        "(context.source has ip && context.source.ip.isInRange(ip(\"10.0.0.0/8\")))",
+        "(context.source has ip && context.source.ip.isIpv6())",
+        "(context has tls.sni && context.tls.sni like \"*.s\")",
+        "principal in WorkloadGroup::\"h\"",
+        "principal is Workload in TrustDomain::\"td\"",
+        "principal.path like \"/a*\"",
+        "principal.trust_domain == \"ud\"",
+        "principal == Workload::\"spiffe://td/a\"",
+        "WorkloadPath::\"spiffe://td/a\" in WorkloadGroup::\"h\"",
+        "Workload::\"spiffe://td/b\".path == \"/b\"",
+        "action in Action::\"read\"",
+        "resource in ServiceGroup::\"front\"",
+        "[context.http.path, context.http.host].contains(\"h1\")",
+        "{\"context\": context.http.host} == {\"context\": \"h1\"}",
+        // Passes validation, fails when the path is /a.
+        "9223372036854775807 + (if context.http.path == \"/a\" then 1 else 0) > 0",
+    ])
+    .prop_map(str::to_owned);
+    leaf.prop_recursive(3, 8, 3, |inner| {
+        prop_oneof![
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} && {b})")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} || {b})")),
+            inner.clone().prop_map(|a| format!("!({a})")),
+            (inner.clone(), inner.clone(), inner).prop_map(|(a, b, c)| format!("(if {a} then {b} else {c})")),
+        ]
+    })
+}
+
+fn policy() -> impl Strategy<Value = String> {
+    (
+        one_of(&["permit", "permit", "forbid"]),
+        one_of(&[
+            "principal",
+            "principal is Workload",
+            "principal == Workload::\"spiffe://td/a\"",
+            "principal == Workload::\"spiffe://td/b\"",
+            "principal in Workload::\"spiffe://td/a/b\"",
+            "principal in WorkloadPath::\"spiffe://td/a\"",
+            "principal in TrustDomain::\"td\"",
+            "principal in WorkloadGroup::\"g\"",
+            "principal is Workload in WorkloadGroup::\"h\"",
+        ]),
+        one_of(&[
+            "action",
+            "action == Action::\"GET\"",
+            "action in Action::\"read\"",
+            "action in [Action::\"GET\", Action::\"write\"]",
+            "action in [Action::\"TRACE\", Action::\"GET\"]",
+        ]),
+        one_of(&[
+            "resource",
+            "resource == Service::\"cart\"",
+            "resource == Service::\"other\"",
+            "resource in ServiceGroup::\"front\"",
+            "resource in ServiceGroup::\"back\"",
+            "resource is Service in ServiceGroup::\"front\"",
+        ]),
+        prop::option::of(condition()),
+        any::<bool>(),
+    )
+        .prop_map(|(effect, principal, action, resource, condition, when)| {
+            let word = if when { "when" } else { "unless" };
+            let clause = condition.map_or(String::new(), |condition| format!("{word} {{ {condition} }}"));
+            format!("{effect}({principal}, {action}, {resource}) {clause};")
+        })
+}
+
+fn policies() -> impl Strategy<Value = String> {
+    prop::collection::vec(policy(), 1..12).prop_map(|policies| policies.join("\n"))
+}
+
+fn request() -> impl Strategy<Value = TestRequest> {
+    let ip = prop::option::of(prop::sample::select(vec![
+        "10.1.2.3".parse::<IpAddr>().unwrap(),
+        "192.0.2.1".parse().unwrap(),
+        "::ffff:10.1.2.3".parse().unwrap(),
+        "2001:db8::1".parse().unwrap(),
+    ]));
+    let header = (one_of(&["x-tenant", "origin", "x-environment", "x-other"]), one_of(&["1", "2", "h1"]));
+    (
+        prop::sample::select(CALLERS.map(|(caller, _)| caller).to_vec()),
+        one_of(&["GET", "HEAD", "POST", "TRACE"]),
+        one_of(&["/a", "/a/b", "/b", "/a?q", "/b?q=1"]),
+        one_of(&["h1", "h2"]),
+        one_of(&["http", "https"]),
+        one_of(&["HTTP/1.1", "HTTP/2"]),
+        prop::collection::btree_map(header.0, header.1, 0..3),
+        ip,
+        prop::option::of(one_of(&["x.s", "y"])),
+    )
+        .prop_map(|(caller, method, target, host, scheme, protocol, headers, ip, sni)| TestRequest {
+            caller: caller.into(),
+            method: method.into(),
+            target: target.into(),
+            host: host.into(),
+            scheme: scheme.into(),
+            protocol: protocol.into(),
+            headers: headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            ip,
+            sni: sni.map(Into::into),
+        })
+}
+
+/// What plain Cedar says over all policies, all entities and the whole context, with errors as denials.
+fn plain(text: &str, request: &TestRequest) -> String {
+    let policies: Vec<_> = text
+        .lines()
+        .enumerate()
+        .map(|(at, line)| cedar_policy::Policy::parse(Some(PolicyId::new(format!("{}", at + 1))), line).unwrap())
+        .collect();
+    let policies = PolicySet::from_policies(policies).unwrap();
+    let response = Authorizer::new().is_authorized(&plain_request(request), &policies, &plain_entities());
+    let names = |ids: Vec<&PolicyId>| {
+        let lines: BTreeSet<usize> = ids.into_iter().map(|id| AsRef::<str>::as_ref(id).parse().unwrap()).collect();
+        lines.into_iter().map(|line| format!("a.cedar:{line}")).collect::<Vec<_>>().join(", ")
+    };
+    let reasons: Vec<_> = response.diagnostics().reason().collect();
+    let failed: Vec<_> = response
+        .diagnostics()
+        .errors()
+        .map(|error| match error {
+            cedar_policy::AuthorizationError::PolicyEvaluationError(error) => error.policy_id(),
+        })
+        .collect();
+    match (response.decision(), reasons.is_empty(), failed.is_empty()) {
+        (cedar_policy::Decision::Deny, false, _) => format!("forbid by {}", names(reasons)),
+        (_, _, false) => format!("policy_error by {}", names(failed)),
+        (cedar_policy::Decision::Allow, _, true) => format!("permit by {}", names(reasons)),
+        (cedar_policy::Decision::Deny, true, true) => "no_permit".into(),
+    }
+}
+
+fn plain_entities() -> Entities {
+    let schema: Schema = Schema::from_cedarschema_str(BUILT_IN_SCHEMA).unwrap().0;
+    let others: Vec<serde_json::Value> = serde_json::from_str(ENTITIES).unwrap();
+    let others = others.into_iter().filter(|entity| entity["uid"]["type"] != "Workload");
+    let callers = CALLERS.iter().map(|(id, parents)| {
+        let (domain, path) = id.strip_prefix("spiffe://").unwrap().split_once('/').unwrap();
+        let uid = |text: &&str| text.parse::<EntityUid>().unwrap().to_json_value().unwrap();
+        json!({"uid": {"type": "Workload", "id": id}, "attrs": {"trust_domain": domain, "path": format!("/{path}")},
+            "parents": parents.iter().map(uid).collect::<Vec<_>>()})
+    });
+    Entities::from_json_value(others.chain(callers).collect(), Some(&schema)).unwrap()
+}
+
+fn plain_request(request: &TestRequest) -> Request {
+    let text = |text: &str| RestrictedExpression::new_string(text.into());
+    let record = |pairs: Vec<(&str, Option<RestrictedExpression>)>| {
+        let there = pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        RestrictedExpression::new_record(there).unwrap()
+    };
+    let (path, query) = request.target.split_once('?').map_or((&*request.target, None), |(p, q)| (p, Some(q)));
+    let declared = ["content-type", "origin", "user-agent", "x-environment", "x-tenant"];
+    let headers = request.headers.iter().filter(|(name, _)| declared.contains(&name.as_str()));
+    let ip = request.ip.map(|ip| RestrictedExpression::new_ip(ip.to_canonical().to_string()));
+    let http = record(vec![
+        ("method", Some(text(&request.method))),
+        ("path", Some(text(path))),
+        ("query", query.map(text)),
+        ("host", Some(text(&request.host))),
+        ("scheme", Some(text(&request.scheme))),
+        ("protocol", Some(text(&request.protocol))),
+        ("headers", Some(record(headers.map(|(name, value)| (name.as_str(), Some(text(value)))).collect()))),
+    ]);
+    let context = [
+        ("http".to_owned(), http),
+        ("source".to_owned(), record(vec![("ip", ip)])),
+        ("tls".to_owned(), record(vec![("sni", request.sni.as_deref().map(text))])),
+    ];
+    let schema: Schema = Schema::from_cedarschema_str(BUILT_IN_SCHEMA).unwrap().0;
+    Request::new(
+        format!("Workload::\"{}\"", request.caller).parse().unwrap(),
+        format!("Action::\"{}\"", request.method).parse().unwrap(),
+        "Service::\"cart\"".parse().unwrap(),
+        Context::from_pairs(context).unwrap(),
+        Some(&schema),
+    )
+    .unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_index_answers_as_plain_cedar_does(text in policies(), requests in prop::collection::vec(request(), 1..12)) {
+        let set = compile(&with_entities(&text, ENTITIES)).unwrap();
+        for request in requests {
+            prop_assert_eq!(said(&request.decide(&set)), plain(&text, &request), "{:?}", request);
+        }
+    }
+
+    /// Invariant 3: a cached decision equals a fresh one.
+    #[test]
+    fn requests_with_the_same_key_get_the_same_answer(text in policies(), mut a in request(), b in request(), equal in any::<u16>()) {
+        let set = compile(&with_entities(&text, ENTITIES)).unwrap();
+        (a.caller, a.method) = (b.caller.clone(), b.method.clone());
+        // Some facts equal by force, or keys would hardly ever be.
+        if equal & 1 != 0 { a.target = b.target.clone(); }
+        if equal & 2 != 0 { a.host = b.host.clone(); }
+        if equal & 4 != 0 { (a.scheme, a.protocol) = (b.scheme.clone(), b.protocol.clone()); }
+        if equal & 8 != 0 { a.headers = b.headers.clone(); }
+        if equal & 16 != 0 { (a.ip, a.sni) = (b.ip, b.sni.clone()); }
+        if a.key(&set) == b.key(&set) {
+            let (first, second) = (a.decide(&set), b.decide(&set));
+            prop_assert_eq!(first, second);
+        }
+    }
+
+    #[test]
+    fn no_text_ends_the_compiler(policies in "\\PC{0,200}", schema in "\\PC{0,80}", entities in "\\PC{0,80}") {
+        let _ = compile(&sources(&policies));
+        let _ = compile(&with_schema("permit(principal, action, resource);", &schema));
+        let _ = compile(&with_entities("permit(principal, action, resource);", &entities));
+    }
+
+    #[test]
+    fn no_garbled_set_ends_the_compiler(text in policies(), at in any::<prop::sample::Index>(), junk in "[\\PC\n]{0,3}", cut in 0_usize..9) {
+        let garble = |text: &str| {
+            let mut chars: Vec<char> = text.chars().collect();
+            let start = at.index(chars.len());
+            let end = (start + cut).min(chars.len());
+            chars.splice(start..end, junk.chars());
+            chars.into_iter().collect::<String>()
+        };
+        let _ = compile(&with_entities(&garble(&text), ENTITIES));
+        let _ = compile(&with_entities(&text, &garble(ENTITIES)));
+        let _ = compile(&with_schema(&text, &garble(BUILT_IN_SCHEMA)));
+    }
+}

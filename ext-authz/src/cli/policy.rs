@@ -1,0 +1,74 @@
+//! `countersign policy`: what the policy part says about files; needs no running sidecar.
+
+use std::{io::Write, path::PathBuf};
+
+use clap::{Args, Subcommand};
+
+use super::{CliError, Exit, Output, OutputArgs};
+use crate::{
+    config::Config,
+    policy::{self, BUILT_IN_SCHEMA, PolicyFiles},
+};
+
+/// What can be done with policies.
+#[derive(Debug, Subcommand)]
+pub(super) enum PolicyCommand {
+    /// Check policy files as `serve` would load them (exit code 1 if it would refuse them)
+    Validate(ValidateArgs),
+    /// Print the built-in Cedar schema, against which policies are checked
+    Schema,
+}
+
+/// Which files.
+#[derive(Debug, Args)]
+pub(super) struct ValidateArgs {
+    /// Policy files, or directories with *.cedar files
+    #[arg(value_name = "FILE", required_unless_present = "config")]
+    files: Vec<PathBuf>,
+    /// Check the files that this configuration names
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "schema", "entities", "service"])]
+    config: Option<PathBuf>,
+    /// A Cedar schema in place of the built-in one
+    #[arg(long, value_name = "FILE")]
+    schema: Option<PathBuf>,
+    /// Entities in Cedar's JSON form
+    #[arg(long, value_name = "FILE")]
+    entities: Option<PathBuf>,
+    /// The service that the policies are for
+    #[arg(long, value_name = "NAME", default_value = "service")]
+    service: String,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl PolicyCommand {
+    pub(super) fn run(self, out: &mut dyn Write) -> Result<Exit, CliError> {
+        match self {
+            Self::Validate(args) => args.run(out),
+            Self::Schema => {
+                write!(out, "{BUILT_IN_SCHEMA}")?;
+                Ok(Exit::Done)
+            }
+        }
+    }
+}
+
+impl ValidateArgs {
+    fn run(self, out: &mut dyn Write) -> Result<Exit, CliError> {
+        let format = self.output.output;
+        let report = policy::report(&self.into_files()?);
+        Output::new(out, format).say(&report, |_| report.to_string())?;
+        Ok(if report.valid { Exit::Done } else { Exit::Refused })
+    }
+
+    fn into_files(self) -> Result<PolicyFiles, CliError> {
+        let Self { files, config, schema, entities, service, .. } = self;
+        if let Some(config) = config {
+            let config = Config::load(&config).map_err(|errors| CliError::Usage(errors.to_string()))?;
+            return Ok(config.policy_files());
+        }
+        // Limits change how long a decision holds, not whether a policy is valid.
+        let (limit_millis, deny_limit_millis) = (1, 1);
+        Ok(PolicyFiles { policies: files, schema, entities, service, limit_millis, deny_limit_millis })
+    }
+}

@@ -16,9 +16,8 @@ use super::CliError;
 #[derive(Clone, Debug, Args)]
 #[group(required = true, multiple = true)]
 pub(super) struct ScopeArgs {
-    /// spiffe://td/path (one workload), spiffe://td/path/* (everything at and below), spiffe://td (a trust domain),
-    /// or the text of a scope as `signals list` shows it
-    #[arg(value_name = "SCOPE", value_parser = parse_scope)]
+    // Given as text: in a doc comment the IDs would be links.
+    #[arg(value_name = "SCOPE", value_parser = parse_scope, help = SCOPE_HELP)]
     scopes: Vec<Scope>,
     /// The certificate in this PEM file (of several, the first: the leaf)
     #[arg(long, value_name = "FILE")]
@@ -68,6 +67,9 @@ fn of_certificate(file: &Path) -> Result<Scope, String> {
         .map_err(|error| format!("{}: {error}; name a PEM file with a certificate", file.display()))?;
     Ok(Scope::certificate(&Digest::from_bytes(Sha256::digest(&certificate).into())))
 }
+
+const SCOPE_HELP: &str = "spiffe://td/path (one workload), spiffe://td/path/* (everything at and below), spiffe://td (a \
+    trust domain), or the text of a scope as `signals list` shows it";
 
 #[cfg(test)]
 mod tests {

@@ -79,12 +79,11 @@ impl TailArgs {
     async fn run(self, out: &mut dyn Write) -> Result<Exit, CliError> {
         let mut out = Output::new(out, self.common.output.output);
         let mut client = self.common.control.connect().await?;
-        let after_seq = match self.after {
-            Some(after) => after,
-            None => {
-                let request = ListRequest { after_seq: u64::MAX, limit: 1, live_only: false };
-                client.list(request).await.map_err(|status| refusal(&status))?.into_inner().head_seq
-            }
+        let after_seq = if let Some(after) = self.after {
+            after
+        } else {
+            let request = ListRequest { after_seq: u64::MAX, limit: 1, live_only: false };
+            client.list(request).await.map_err(|status| refusal(&status))?.into_inner().head_seq
         };
         let mut stream = client.tail(TailRequest { after_seq }).await.map_err(|status| refusal(&status))?.into_inner();
         while let Some(signal) = stream.message().await.map_err(|status| refusal(&status))? {

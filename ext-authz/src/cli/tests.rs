@@ -130,14 +130,16 @@ async fn waiting_tells_how_many_filters_enforce_it_and_how_long_it_took() {
     let filters: Vec<_> = (0..3)
         .map(|n| {
             let handle = sidecar.filters.connect(&format!("{n:032x}"), "edge", Instant::now());
-            handle.lease_granted(Instant::now() + Duration::from_secs(60));
+            handle.lease_granted(Instant::now() + Duration::from_mins(1));
             handle
         })
         .collect();
     let mut tail = sidecar.plane.subscribe_from(Seq(0)).unwrap();
     let enforce = tokio::spawn(async move {
         let seq = tail.next().await.unwrap().last().unwrap().seq;
-        filters.iter().for_each(|filter| filter.acked(seq, Instant::now()));
+        for filter in &filters {
+            filter.acked(seq, Instant::now());
+        }
         filters
     });
     let (answer, code) = sidecar.json(&["revoke", "spiffe://demo.test/web", "--wait"]).await;
@@ -155,7 +157,7 @@ async fn waiting_tells_how_many_filters_enforce_it_and_how_long_it_took() {
 async fn a_filter_that_is_gone_is_named_until_its_lease_is_over() {
     let sidecar = Sidecar::start();
     let gone = sidecar.filters.connect("aa", "edge", Instant::now());
-    gone.lease_granted(Instant::now() + Duration::from_secs(60));
+    gone.lease_granted(Instant::now() + Duration::from_mins(1));
     drop(gone);
     let (text, code) = sidecar.run(&["revoke", "spiffe://demo.test/web", "--wait", "--timeout", "50ms"]).await;
     assert_eq!(code, 3, "{text}");

@@ -15,7 +15,7 @@ fn summary(filters: &Filters, seq: u64, now: Instant) -> String {
 #[test]
 fn a_signal_is_complete_when_all_that_may_answer_alone_have_it() {
     let now = Instant::now();
-    let lease = now + Duration::from_secs(60);
+    let lease = now + Duration::from_mins(1);
     let filters = Filters::new(None);
     assert_eq!(summary(&filters, 1, now), "||!");
     let a = filters.connect("1", "a", now);
@@ -45,7 +45,7 @@ fn a_filter_that_comes_back_keeps_its_lease_and_its_old_stream_can_not_disconnec
     let old = filters.connect("1", "a", now);
     old.acked(Seq(2), now);
     let new = filters.connect("1", "a2", now);
-    old.lease_granted(now + Duration::from_secs(60));
+    old.lease_granted(now + Duration::from_mins(1));
     drop(old);
     assert_eq!(summary(&filters, 3, now), "|a2|");
     drop(new);

@@ -76,9 +76,9 @@ impl Control for ControlService {
         let ListRequest { after_seq, limit, live_only } = request.into_inner();
         let limit = if limit == 0 { DEFAULT_LIMIT } else { limit.min(MAX_LIMIT) } as usize;
         let (log, now) = (Arc::clone(self.plane.log()), clock::now());
-        let read = move || match live_only {
-            true => live::after(&log, Seq(after_seq), limit, now),
-            false => log.read_after(Seq(after_seq), limit),
+        let after = Seq(after_seq);
+        let read = move || {
+            if live_only { live::after(&log, after, limit, now) } else { log.read_after(after, limit) }
         };
         let entries = tokio::task::spawn_blocking(read).await.map_err(|error| Status::internal(error.to_string()))?;
         let signals = within_message(&entries.map_err(|error| status::of_log(&error))?);
@@ -130,4 +130,4 @@ const MAX_ANSWER: usize = 3 << 20;
 /// Messages that wait for a slow reader before the writer waits too.
 const STREAM_BUFFER: usize = 64;
 /// A longer timeout is as good as this one, and can't overflow a clock.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST_WAIT: Duration = Duration::from_hours(24);

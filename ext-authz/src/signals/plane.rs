@@ -132,7 +132,7 @@ impl<A: FnMut(&[Entry])> Writer<A> {
     fn run(mut self, mut inbox: mpsc::Receiver<Request>) {
         let mut batch = Vec::new();
         while inbox.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
-            self.take(batch.drain(..).collect());
+            self.take(std::mem::take(&mut batch));
         }
     }
 

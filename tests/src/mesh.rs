@@ -50,6 +50,7 @@ pub struct MeshBuilder {
     lease: String,
     workers: u32,
     strict: bool,
+    ready: bool,
     adjust: Vec<Box<dyn FnOnce(EnvoyBuilder) -> EnvoyBuilder>>,
 }
 
@@ -85,7 +86,7 @@ impl Mesh {
     /// A hop with [`POLICIES`], one worker and the default lease.
     pub fn build(mode: Mode) -> MeshBuilder {
         let policies = POLICIES.to_owned();
-        MeshBuilder { mode, policies, lease: "3s".to_owned(), workers: 1, strict: true, adjust: Vec::new() }
+        MeshBuilder { mode, policies, lease: "3s".to_owned(), workers: 1, strict: true, ready: true, adjust: Vec::new() }
     }
 
     /// [`Mesh::build`] and start.
@@ -219,6 +220,12 @@ impl MeshBuilder {
         self
     }
 
+    /// Does not wait for the sidecar to be ready.
+    pub fn not_ready(mut self) -> Self {
+        self.ready = false;
+        self
+    }
+
     /// Any other change to Envoy.
     pub fn envoy(mut self, change: impl FnOnce(EnvoyBuilder) -> EnvoyBuilder + 'static) -> Self {
         self.adjust.push(Box::new(change));
@@ -233,7 +240,10 @@ impl MeshBuilder {
         fs::write(dir.path().join("policy.cedar"), &self.policies).unwrap();
         let upstream = Upstream::start().await;
         let admin = Door::Unix(dir.path().join("admin.sock"));
-        let sidecar = Sidecar::start(dir.path(), &config(&self.lease), admin).await;
+        let mut sidecar = Sidecar::spawn(dir.path(), &config(&self.lease), admin);
+        if self.ready {
+            sidecar.until_ready().await;
+        }
         let mut envoy = match self.mode {
             Mode::ExtAuthz => Envoy::shipped("ext-authz"),
             Mode::Filter => Envoy::shipped("filter").wasm(&wasm()),

@@ -7,11 +7,12 @@
     reason = "helpers of tests fail by panicking, as tests do"
 )]
 
-mod harness;
-mod refusals;
 mod caching;
-mod revocation;
-mod restart;
-mod reload;
-mod stress;
+mod harness;
 mod malformed;
+mod operations;
+mod refusals;
+mod reload;
+mod restart;
+mod revocation;
+mod stress;

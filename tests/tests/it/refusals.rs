@@ -13,7 +13,7 @@ async fn check(mesh: &Mesh, svid: Option<&Svid>, path: &str, status: u16, reason
     let case = format!("{:?} {path} {reason}", mesh.mode());
     let reply = client.get(Protocol::Http1, path).await.unwrap_or_else(|error| panic!("{case}: {error}"));
     assert_eq!(reply.status.as_u16(), status, "{case}: {reply:?}");
-    assert_eq!(counted(mesh, reason).await, before + 1.0, "{case}");
+    assert_eq!(counted(mesh, reason).await, before + 1.0, "{case}: {:?}", audit_of(mesh, path).await);
 
     let verdict = if status == 200 { "allow" } else { "deny" };
     let path = path.to_owned();
@@ -25,6 +25,11 @@ async fn check(mesh: &Mesh, svid: Option<&Svid>, path: &str, status: u16, reason
         assert_eq!(reply.headers["x-countersign-decision-id"], audited["decision_id"].as_str().unwrap(), "{case}");
         assert!(!format!("{reply:?}").contains(reason), "{case}: the client learns the reason: {reply:?}");
     }
+}
+
+/// What the trail says of the last request for `path`.
+async fn audit_of(mesh: &Mesh, path: &str) -> Value {
+    mesh.audited(path, |line| line["path"] == path).await
 }
 
 async fn counted(mesh: &Mesh, reason: &str) -> f64 {
@@ -71,7 +76,8 @@ const FAULTS: [(Fault, &str); 21] = [
     (Fault::NoUriSan, "uri_san_missing"),
     (Fault::NoDigitalSignature, "key_usage_invalid"),
     (Fault::NotYetValid, "certificate_not_yet_valid"),
-    (Fault::NulInSan, "spiffe_id_invalid"),
+    // Envoy writes the SAN, NUL and all, into the header, and that is looked at first.
+    (Fault::NulInSan, "xfcc_invalid"),
     (Fault::OversizedId, "spiffe_id_invalid"),
     (Fault::PercentEncodedPath, "spiffe_id_invalid"),
     (Fault::RootPathId, "spiffe_id_without_path"),

@@ -52,7 +52,12 @@ async fn ask(mesh: Arc<Mesh>, standings: Arc<Vec<Standing>>, workload: usize, un
     let (mut allowed, mut denied) = (0, 0);
     while Instant::now() < until {
         let before = standings[workload].epoch.load(Ordering::SeqCst);
-        let status = connection.get("/raced").await.unwrap().status;
+        let status = match connection.get("/raced").await {
+            Ok(reply) => reply.status,
+            // A revocation ends what is under way: the filter resets the stream.
+            Err(_) if mesh.mode() == Mode::Filter => StatusCode::FORBIDDEN,
+            Err(error) => panic!("{error}"),
+        };
         let after = standings[workload].epoch.load(Ordering::SeqCst);
         match status {
             StatusCode::OK => {

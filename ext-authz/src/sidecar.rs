@@ -172,6 +172,8 @@ async fn serve(config: &Config, parts: Parts, stop: impl Future<Output = ()>) ->
     if early.is_none() {
         drain(&parts, config.drain.grace).await;
     }
+    // Streams that follow the log have no end of their own.
+    parts.watching.plane.close();
     shutdown.send_replace(true);
     let mut outcome = early.map_or(Ok(()), |ended| flatten(ended).and(Err(ended_early())));
     let joined = tokio::time::timeout(LAST_WORDS, async {

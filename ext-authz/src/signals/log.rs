@@ -52,7 +52,10 @@ impl Log {
     /// Every page is checked. Fails if another process has it open, or if it is damaged or of another format.
     pub fn open(path: &Path) -> Result<Self, LogError> {
         let fresh = !path.exists();
-        let db = file::open(path)?;
+        Self::over(file::open(path)?, path, fresh)
+    }
+
+    fn over(db: Database, path: &Path, fresh: bool) -> Result<Self, LogError> {
         let head = read_head(&db).map_err(|error| error.at(path))?;
         Ok(Self { db, path: path.into(), fresh, failed: AtomicBool::new(false), head: Mutex::new(head) })
     }

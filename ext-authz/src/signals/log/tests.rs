@@ -1,6 +1,13 @@
 //! What was acknowledged is there after anything short of losing the disk; what was altered is refused.
 
-use std::{fs, io::Write, os::unix::fs::PermissionsExt, path::PathBuf, process};
+use std::{
+    fs,
+    io::{self, Write},
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    process,
+    sync::Arc,
+};
 
 use authz_core::{revocation::Mark, signal::Action, time::Timestamp};
 
@@ -154,6 +161,84 @@ fn a_file_that_is_no_log_or_can_not_be_there_is_refused_by_name() {
     let error = Log::open(&place.path("missing/log")).unwrap_err();
     assert!(matches!(error, LogError::Io { .. }), "{error}");
     assert!(error.to_string().contains("missing/log"), "{error}");
+}
+
+/// A disk that, once full, takes nothing more.
+#[derive(Debug)]
+struct Disk {
+    file: redb::backends::FileBackend,
+    full: Arc<AtomicBool>,
+}
+
+impl Disk {
+    fn room(&self) -> io::Result<()> {
+        if self.full.load(Ordering::Relaxed) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+}
+
+impl redb::StorageBackend for Disk {
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.file.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.room().and_then(|()| self.file.set_len(len))
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.room().and_then(|()| self.file.sync_data())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.room().and_then(|()| self.file.write(offset, data))
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_signals_until_the_log_is_opened_again_and_loses_none_it_took() {
+    let place = Place::new();
+    drop(place.log());
+    let full = Arc::new(AtomicBool::new(false));
+    let file = fs::OpenOptions::new().read(true).write(true).open(place.path("log")).unwrap();
+    let disk = Disk { file: redb::backends::FileBackend::new(file).unwrap(), full: Arc::clone(&full) };
+    let db = Database::builder().create_with_backend(disk).unwrap();
+    let log = Log::over(db, &place.path("log"), false).unwrap();
+    log.append(signal(1)).unwrap();
+    full.store(true, Ordering::Relaxed);
+    let error = log.append(signal(2)).unwrap_err();
+    assert!(matches!(error, LogError::Io { .. }), "{error}");
+    assert!(error.to_string().contains("check its directory, its owner and the free space"), "{error}");
+    assert!(log.has_failed());
+    full.store(false, Ordering::Relaxed);
+    // After a failed flush nobody knows what is on the disk: only opening again tells.
+    assert!(log.append(signal(3)).is_err());
+    assert_eq!(log.head(), Seq(1));
+    drop(log);
+    let log = place.log();
+    let there = log.head().0;
+    assert!((1..=2).contains(&there), "what was not acknowledged may be there, nothing else");
+    assert_eq!(replayed(&log), expected(there));
+    log.append(signal(there + 1)).unwrap();
+}
+
+#[test]
+fn a_file_that_was_cut_short_is_refused() {
+    let place = Place::new();
+    let log = place.log();
+    for batch in 0..4 {
+        drop(log.append_all((batch * 50 + 1..=batch * 50 + 50).map(signal).collect()).unwrap());
+    }
+    drop(log);
+    let intact = fs::read(place.path("log")).unwrap();
+    for length in (1..intact.len()).step_by(intact.len() / 61) {
+        fs::write(place.path("cut"), &intact[..length]).unwrap();
+        let error = Log::open(&place.path("cut")).and_then(|log| log.replay(|_, _| {})).expect_err("it is cut short");
+        assert!(!matches!(error, LogError::Busy { .. } | LogError::Conflict { .. }), "{length}: {error}");
+    }
 }
 
 #[test]

@@ -121,7 +121,9 @@ impl fmt::Display for Scope {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum InvalidScope {
     /// There is no known kind before the first colon.
-    #[error("scope {0:?} has no known kind, write one of certificate:, issuer-serial:, path-prefix:, spiffe-id:, trust-domain: before it")]
+    #[error(
+        "scope {0:?} has no known kind, write one of certificate:, issuer-serial:, path-prefix:, spiffe-id:, trust-domain: before it"
+    )]
     Kind(String),
     /// The value does not fit its kind.
     #[error("{kind} scope {value:?}: {why}", kind = .kind.as_str())]
@@ -143,18 +145,31 @@ impl FromStr for Scope {
         let (kind, value) = text.split_once(':').ok_or_else(unknown)?;
         let kind = ScopeKind::ALL.iter().copied().find(|known| known.as_str() == kind).ok_or_else(unknown)?;
         let parsed = match kind {
-            ScopeKind::Certificate => Digest::from_hex(value).map(|it| Self::certificate(&it)).map_err(|e| e.to_string()),
+            ScopeKind::Certificate => {
+                Digest::from_hex(value).map(|it| Self::certificate(&it)).map_err(|e| e.to_string())
+            }
             ScopeKind::IssuerSerial => {
                 value.parse::<IssuerSerial>().map(|it| Self::issuer_serial(&it)).map_err(|e| e.to_string())
             }
-            ScopeKind::PathPrefix => PathPrefix::parse(value).map(|it| Self::path_prefix(&it)).map_err(|e| e.to_string()),
-            ScopeKind::SpiffeId => SpiffeId::parse(value).map(|it| Self::spiffe_id(&it)).map_err(|e| e.to_string()),
+            ScopeKind::PathPrefix => {
+                PathPrefix::parse(value).map(|it| Self::path_prefix(&it)).map_err(|e| e.to_string())
+            }
+            ScopeKind::SpiffeId => workload(value).map(|it| Self::spiffe_id(&it)),
             ScopeKind::TrustDomain => {
                 TrustDomain::parse(value).map(|it| Self::trust_domain(&it)).map_err(|e| e.to_string())
             }
         };
         parsed.map_err(|why| InvalidScope::Value { kind, value: value.chars().take(200).collect(), why })
     }
+}
+
+/// No credential names a trust domain, so such a scope would revoke nobody while its sender believes it does.
+fn workload(text: &str) -> Result<SpiffeId, String> {
+    let id = SpiffeId::parse(text).map_err(|e| e.to_string())?;
+    if id.is_trust_domain_id() {
+        return Err(format!("it names no workload, write trust-domain:{} for all of them", id.trust_domain()));
+    }
+    Ok(id)
 }
 
 /// Every scope one credential rests on: revoking any of them revokes it.
@@ -185,3 +200,6 @@ impl Scopes {
         self.0.iter()
     }
 }
+
+#[cfg(test)]
+mod tests;

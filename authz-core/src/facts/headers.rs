@@ -45,3 +45,61 @@ impl Headers for NoHeaders {
         HeaderValue::Absent
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_header_is_found_if_it_is_there_once_and_text() {
+        let lines: Vec<(&str, &[u8])> = vec![
+            ("one", b"1"),
+            ("empty", b""),
+            ("two", b"same"),
+            ("two", b"same"),
+            ("raw", b"a\xffb"),
+            ("mixed", b"\xff"),
+            ("mixed", b"text"),
+            ("utf8", "\u{e4}".as_bytes()),
+            ("Upper", b"1"),
+        ];
+        let cases = [
+            ("one", HeaderValue::One("1")),
+            ("empty", HeaderValue::One("")),
+            ("two", HeaderValue::Many),
+            ("raw", HeaderValue::NotText),
+            ("mixed", HeaderValue::Many),
+            ("utf8", HeaderValue::One("\u{e4}")),
+            ("on", HeaderValue::Absent),
+            ("", HeaderValue::Absent),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(lines.one(name), expected, "{name}");
+        }
+        assert_eq!(NoHeaders.one("one"), HeaderValue::Absent);
+    }
+
+    #[test]
+    fn names_may_be_bytes_that_are_no_text() {
+        let lines: Vec<(&[u8], &[u8])> = vec![(b"\xff", b"1"), (b"a", b"2")];
+        assert_eq!(lines.one("a"), HeaderValue::One("2"));
+        assert_eq!(lines.one("\u{fffd}"), HeaderValue::Absent);
+    }
+
+    proptest! {
+        #[test]
+        fn lookups_agree_with_counting(
+            lines in prop::collection::vec(("[ab]", prop::collection::vec(prop::sample::select(vec![b'a', 0x80, 0]), 0..3)), 0..5),
+        ) {
+            let named: Vec<_> = lines.iter().filter(|(name, _)| name == "a").collect();
+            let expected = match named.as_slice() {
+                [] => HeaderValue::Absent,
+                [(_, value)] => std::str::from_utf8(value).map_or(HeaderValue::NotText, HeaderValue::One),
+                _ => HeaderValue::Many,
+            };
+            prop_assert_eq!(lines.one("a"), expected);
+        }
+    }
+}

@@ -91,6 +91,23 @@ mod tests {
     }
 
     #[test]
+    fn only_allow_allows_and_a_refusal_is_never_reused() {
+        for reason in Reason::ALL {
+            let denial = Decision::deny(DecisionId(1), *reason, Arc::from([]), Timestamp::NEVER);
+            assert_eq!(denial.verdict, Verdict::Deny);
+            assert_ne!(denial.reason.class(), Class::Allow);
+            assert!(!Decision::refuse(DecisionId(1), *reason).holds_at(Timestamp::default()));
+        }
+        let allowed = Decision::allow(DecisionId(1), Arc::from([]), Timestamp::NEVER);
+        assert_eq!((allowed.verdict, allowed.reason.class()), (Verdict::Allow, Class::Allow));
+    }
+
+    #[test]
+    fn an_id_prints_as_32_hex_digits() {
+        assert_eq!(DecisionId(0xab).to_string(), format!("{}ab", "0".repeat(30)));
+    }
+
+    #[test]
     fn a_decision_ends_at_the_moment_it_names() {
         let decision = Decision::allow(DecisionId(1), Arc::from([]), Timestamp::from_millis(10));
         assert!(decision.holds_at(Timestamp::from_millis(9)));

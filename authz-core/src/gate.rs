@@ -3,7 +3,7 @@
 use crate::{
     facts::{Caller, Facts, HeaderValue, Http, Presented},
     plan::{Plan, Read},
-    reason::Reason,
+    reason::{Class, Reason},
     revocation::RevocationSet,
     scope::Scope,
     time::Timestamp,
@@ -99,7 +99,12 @@ impl<'a> Admitted<'a> {
 }
 
 impl Denial {
+    /// A reason that allows is a fault of whoever gave it, and no denial.
     fn of(reason: Reason) -> Self {
+        let reason = if reason.class() == Class::Allow { Reason::Internal } else { reason };
         Self { reason, scope: None }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,11 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::{
-    facts::HeaderValue,
-    gate::Admitted,
-    plan::Read,
-};
+use crate::{facts::HeaderValue, gate::Admitted, plan::Read};
 
 impl Admitted<'_> {
     /// Writes the key of this request into `key`, replacing what it held; a reused buffer needs no allocation.
@@ -50,3 +46,6 @@ fn put(key: &mut Vec<u8>, part: Option<&[u8]>) {
     key.extend_from_slice(&length.to_le_bytes());
     key.extend_from_slice(part.unwrap_or_default());
 }
+
+#[cfg(test)]
+mod tests;

@@ -102,11 +102,30 @@ mod tests {
     #[test]
     fn every_read_comes_back_from_its_text() {
         let header = Read::Header("x-tenant".into());
-        for read in [Read::Host, Read::Path, Read::Protocol, Read::Query, Read::Scheme, Read::Sni, Read::SourceIp, header] {
+        for read in
+            [Read::Host, Read::Path, Read::Protocol, Read::Query, Read::Scheme, Read::Sni, Read::SourceIp, header]
+        {
             assert_eq!(Read::parse(&read.to_string()), Some(read));
         }
         for text in ["", "header", "header:", "header:X-Tenant", "color"] {
             assert_eq!(Read::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_plan_is_the_same_in_whatever_order_and_however_often_reads_are_named() {
+        let header = |name: &str| Read::Header(name.into());
+        let one = Plan::new(PolicyDigest([1; 32]), [header("b"), Read::Path, header("a"), Read::Path]);
+        let other = Plan::new(PolicyDigest([1; 32]), [Read::Path, header("a"), header("b")]);
+        assert_eq!(one, other);
+        assert_eq!(one.reads(), [header("a"), header("b"), Read::Path]);
+        assert_ne!(one, Plan::new(PolicyDigest([2; 32]), one.reads().to_vec()));
+    }
+
+    #[test]
+    fn a_digest_prints_as_64_hex_digits() {
+        let mut bytes = [0; 32];
+        bytes[0] = 0xab;
+        assert_eq!(PolicyDigest(bytes).to_string(), format!("ab{}", "0".repeat(62)));
     }
 }

@@ -56,3 +56,15 @@ impl Action {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_count_up_from_the_empty_log_and_never_wrap() {
+        assert_eq!(Seq::default().next(), Seq(1));
+        assert!(Seq(1) < Seq(1).next());
+        assert_eq!(Seq(u64::MAX).next(), Seq(u64::MAX));
+    }
+}

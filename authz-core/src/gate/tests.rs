@@ -1,0 +1,153 @@
+//! Every way not to pass, and which of several reasons is given: identity, validity, revocation, form.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    facts::{InvalidHttp, NoHeaders},
+    identity::{Credential, Digest, IssuerSerial, SpiffeId},
+    plan::PolicyDigest,
+    revocation::Mark,
+};
+
+type Lines = Vec<(&'static str, &'static [u8])>;
+
+/// What is wrong with a request: all of it may be, and the gate names the first.
+#[derive(Clone, Default, Debug)]
+struct Wrong {
+    identity: bool,
+    validity: bool,
+    revocation: bool,
+    form: bool,
+    header: bool,
+}
+
+/// Within the validity of [`caller`].
+const NOW: Timestamp = Timestamp::from_millis(150);
+
+fn caller() -> Arc<Caller> {
+    let id = SpiffeId::parse("spiffe://demo.test/ns/shop/web").unwrap();
+    let serial = IssuerSerial::new("CN=root", "1").unwrap();
+    let (from, to) = (Timestamp::from_millis(100), Timestamp::from_millis(200));
+    Caller::verified(Credential::new(id, Digest::from_bytes([1; 32]), serial, from, to).unwrap())
+}
+
+fn plan() -> Plan {
+    Plan::new(PolicyDigest([0; 32]), [Read::Header("x-tenant".into()), Read::Path])
+}
+
+fn revoked() -> RevocationSet {
+    let mut set = RevocationSet::default();
+    set.revoke(&"path-prefix:spiffe://demo.test/ns".parse().unwrap(), Mark::FOREVER);
+    set
+}
+
+fn http(headers: &Lines) -> Result<Http<'_>, InvalidHttp> {
+    Http::new("GET", "/", "demo.test", "https", "HTTP/2", headers)
+}
+
+fn outcome(wrong: &Wrong, now: Timestamp) -> Result<(), Denial> {
+    let (caller, plan) = (caller(), plan());
+    let revocations = if wrong.revocation { revoked() } else { RevocationSet::default() };
+    let lines: Lines = vec![("x-tenant", if wrong.header { b"\xff" } else { b"acme" })];
+    let facts = Facts {
+        caller: if wrong.identity { Presented::Unverified(Reason::ChainInvalid) } else { Presented::Verified(&caller) },
+        http: if wrong.form { Err(InvalidHttp::Path) } else { http(&lines) },
+        source_ip: None,
+        sni: None,
+    };
+    Gate::new(&revocations, &plan).admit(&facts, now).map(|_| ())
+}
+
+#[test]
+fn a_proven_caller_in_force_with_a_well_formed_request_passes() {
+    assert_eq!(outcome(&Wrong::default(), NOW), Ok(()));
+}
+
+#[test]
+fn each_fault_has_its_reason_and_the_first_of_several_is_named() {
+    let denial = |reason, scope: Option<&str>| Denial { reason, scope: scope.map(|text| text.parse().unwrap()) };
+    let order = [
+        denial(Reason::ChainInvalid, None),
+        denial(Reason::CertificateExpired, None),
+        denial(Reason::Revoked, Some("path-prefix:spiffe://demo.test/ns")),
+        denial(Reason::RequestMalformed, None),
+        denial(Reason::HeaderAmbiguous, None),
+    ];
+    for faults in 1..32u8 {
+        let has = |fault: u8| faults & (1 << fault) != 0;
+        let wrong = Wrong { identity: has(0), validity: has(1), revocation: has(2), form: has(3), header: has(4) };
+        let now = if wrong.validity { Timestamp::from_millis(201) } else { NOW };
+        let expected = &order[faults.trailing_zeros() as usize];
+        assert_eq!(outcome(&wrong, now).as_ref(), Err(expected), "{wrong:?}");
+    }
+}
+
+#[test]
+fn a_credential_counts_from_its_first_moment_to_its_last() {
+    let early = Some(Reason::CertificateNotYetValid);
+    let late = Some(Reason::CertificateExpired);
+    for (now, expected) in [(0, early), (99, early), (100, None), (200, None), (201, late), (u64::MAX, late)] {
+        let denial = outcome(&Wrong::default(), Timestamp::from_millis(now)).err();
+        assert_eq!(denial.map(|it| it.reason), expected, "{now}");
+    }
+}
+
+#[test]
+fn every_reason_why_there_is_no_identity_is_passed_on_and_none_of_them_can_allow() {
+    let (revocations, plan) = (RevocationSet::default(), plan());
+    for reason in Reason::ALL {
+        let lines = Lines::new();
+        let facts = Facts { caller: Presented::Unverified(*reason), http: http(&lines), source_ip: None, sni: None };
+        let denial = Gate::new(&revocations, &plan).admit(&facts, NOW).err().unwrap();
+        let expected = if *reason == Reason::Permit { Reason::Internal } else { *reason };
+        assert_eq!(denial, Denial { reason: expected, scope: None });
+    }
+}
+
+#[test]
+fn a_header_must_be_one_and_text_if_policies_read_it() {
+    let ambiguous = Some(Reason::HeaderAmbiguous);
+    let cases: [(Lines, Option<Reason>); 8] = [
+        (vec![], None),
+        (vec![("x-tenant", b"acme")], None),
+        (vec![("x-tenant", b"")], None),
+        (vec![("x-tenant", b"acme"), ("x-tenant", b"acme")], ambiguous),
+        (vec![("x-tenant", b"acme"), ("x-other", b"1"), ("x-tenant", b"evil")], ambiguous),
+        (vec![("x-tenant", b"\xff")], ambiguous),
+        (vec![("x-tenant", b"\xff"), ("x-tenant", b"acme")], ambiguous),
+        (vec![("x-other", b"\xff"), ("x-other", b"2")], None),
+    ];
+    let (caller, plan, revocations) = (caller(), plan(), RevocationSet::default());
+    for (lines, expected) in cases {
+        let facts = Facts { caller: Presented::Verified(&caller), http: http(&lines), source_ip: None, sni: None };
+        let denial = Gate::new(&revocations, &plan).admit(&facts, NOW).err();
+        assert_eq!(denial.map(|it| it.reason), expected, "{lines:?}");
+    }
+}
+
+#[test]
+fn a_request_keeps_the_plan_it_was_admitted_under() {
+    let (caller, plan, revocations) = (caller(), plan(), RevocationSet::default());
+    let http = Http::new("GET", "/", "", "", "", &NoHeaders);
+    let facts = Facts { caller: Presented::Verified(&caller), http, source_ip: None, sni: None };
+    let admitted = Gate::new(&revocations, &plan).admit(&facts, NOW).unwrap();
+    assert_eq!(admitted.plan(), &plan);
+    assert_eq!(admitted.caller().credential(), caller.credential());
+}
+
+proptest! {
+    #[test]
+    fn who_is_revoked_never_passes_whatever_the_request_is(
+        target in ".{0,12}", host in ".{0,8}", value in any::<Vec<u8>>(), now in 100..=200u64,
+    ) {
+        let (caller, plan, revocations) = (caller(), plan(), revoked());
+        let lines = vec![("x-tenant", value)];
+        let http = Http::new("GET", &target, &host, "https", "HTTP/2", &lines);
+        let facts = Facts { caller: Presented::Verified(&caller), http, source_ip: None, sni: None };
+        let denial = Gate::new(&revocations, &plan).admit(&facts, Timestamp::from_millis(now)).err();
+        prop_assert_eq!(denial.map(|it| it.reason), Some(Reason::Revoked));
+    }
+}

@@ -1,0 +1,212 @@
+//! A key is as equal as the facts that policies read: never more, or one answer would serve another's request, and never less, or none would be reused.
+
+use std::{net::IpAddr, sync::Arc};
+
+use proptest::{collection::vec, option, prelude::*, sample::select};
+
+use crate::{
+    facts::{Caller, Facts, HeaderValue, Headers, Http, Presented},
+    gate::Gate,
+    identity::{Credential, Digest, IssuerSerial, SpiffeId},
+    plan::{Plan, PolicyDigest, Read},
+    revocation::RevocationSet,
+    time::Timestamp,
+};
+
+/// A request out of few values, so that equal ones come often; some differ only in where one value ends and the next begins.
+#[derive(Clone, Debug)]
+struct Sample {
+    id: &'static str,
+    certificate: u8,
+    method: &'static str,
+    target: String,
+    host: &'static str,
+    scheme: &'static str,
+    protocol: &'static str,
+    sni: Option<&'static str>,
+    source_ip: Option<IpAddr>,
+    headers: Vec<(&'static str, &'static str)>,
+}
+
+/// A fact as a policy would see it.
+type Fact = Option<String>;
+
+impl Sample {
+    fn key(&self, plan: &Plan) -> Option<Vec<u8>> {
+        let revocations = RevocationSet::default();
+        let caller = self.caller();
+        let facts = Facts {
+            caller: Presented::Verified(&caller),
+            http: Http::new(self.method, &self.target, self.host, self.scheme, self.protocol, &self.headers),
+            source_ip: self.source_ip,
+            sni: self.sni,
+        };
+        let admitted = Gate::new(&revocations, plan).admit(&facts, Timestamp::from_millis(1)).ok()?;
+        let (mut key, mut reused) = (Vec::new(), b"what was in the buffer before".to_vec());
+        admitted.write_key(&mut key);
+        admitted.write_key(&mut reused);
+        assert_eq!(key, reused);
+        Some(key)
+    }
+
+    fn caller(&self) -> Arc<Caller> {
+        let id = SpiffeId::parse(self.id).unwrap();
+        let serial = IssuerSerial::new("CN=root", &format!("1{:x}", self.certificate)).unwrap();
+        let digest = Digest::from_bytes([self.certificate; 32]);
+        let ends = Timestamp::from_millis(100 + u64::from(self.certificate));
+        Caller::verified(Credential::new(id, digest, serial, Timestamp::default(), ends).unwrap())
+    }
+
+    /// Everything that policies read under `plan`, one by one.
+    fn read(&self, plan: &Plan) -> Vec<Fact> {
+        let mut facts = vec![Some(plan.digest().to_string()), Some(self.id.into()), Some(self.method.into())];
+        facts.extend(plan.reads().iter().map(|read| self.fact(read)));
+        facts
+    }
+
+    fn fact(&self, read: &Read) -> Fact {
+        let (path, query) =
+            self.target.split_once('?').map_or((&*self.target, None), |(path, query)| (path, Some(query)));
+        match read {
+            Read::Header(name) => match self.headers.one(name) {
+                HeaderValue::One(text) => Some(text.into()),
+                _ => None,
+            },
+            Read::Host => Some(self.host.into()),
+            Read::Path => Some(path.into()),
+            Read::Protocol => Some(self.protocol.into()),
+            Read::Query => query.map(Into::into),
+            Read::Scheme => Some(self.scheme.into()),
+            Read::Sni => self.sni.map(Into::into),
+            Read::SourceIp => self.source_ip.map(|ip| ip.to_string()),
+        }
+    }
+}
+
+prop_compose! {
+    fn sample()(
+        id in select(vec!["spiffe://td/a", "spiffe://td/ab", "spiffe://td/a/b"]),
+        certificate in 0..2u8,
+        method in select(vec!["GET", "G", "POST"]),
+        target in select(vec!["/", "/a", "/a?", "/a?b", "/a/b", "/ab"]).prop_map(Into::into),
+        host in select(vec!["", "a", "aa"]),
+        scheme in select(vec!["", "http", "https"]),
+        protocol in select(vec!["", "HTTP/1.1", "HTTP/2"]),
+        sni in option::of(select(vec!["a", "aa"])),
+        source_ip in option::of(select(vec!["10.0.0.1", "10.0.0.2", "::ffff:10.0.0.1", "::a"])),
+        headers in vec(select(vec![("x-a", ""), ("x-a", "a"), ("x-b", "a"), ("x-b", "aa")]), 0..3),
+    ) -> Sample {
+        let source_ip = source_ip.map(|text| text.parse().unwrap());
+        Sample { id, certificate, method, target, host, scheme, protocol, sni, source_ip, headers }
+    }
+}
+
+prop_compose! {
+    fn plan()(digest in 0..2u8, reads in vec(select(reads()), 0..10)) -> Plan {
+        Plan::new(PolicyDigest([digest; 32]), reads)
+    }
+}
+
+fn reads() -> Vec<Read> {
+    let headers = ["x-a", "x-b"].map(|name| Read::Header(name.into()));
+    let fixed = [Read::Host, Read::Path, Read::Protocol, Read::Query, Read::Scheme, Read::Sni, Read::SourceIp];
+    fixed.into_iter().chain(headers).collect()
+}
+
+/// Two requests that differ in few things, or in none.
+fn pair() -> impl Strategy<Value = (Sample, Sample)> {
+    (sample(), sample(), any::<[bool; 10]>()).prop_map(|(one, mut other, keep)| {
+        let [id, certificate, method, target, host, scheme, protocol, sni, source_ip, headers] = keep;
+        if id {
+            other.id = one.id
+        }
+        if certificate {
+            other.certificate = one.certificate
+        }
+        if method {
+            other.method = one.method
+        }
+        if target {
+            other.target.clone_from(&one.target)
+        }
+        if host {
+            other.host = one.host
+        }
+        if scheme {
+            other.scheme = one.scheme
+        }
+        if protocol {
+            other.protocol = one.protocol
+        }
+        if sni {
+            other.sni = one.sni
+        }
+        if source_ip {
+            other.source_ip = one.source_ip
+        }
+        if headers {
+            other.headers.clone_from(&one.headers)
+        }
+        (one, other)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(5000))]
+
+    #[test]
+    fn keys_are_equal_exactly_if_all_facts_read_are((one, other) in pair(), plan in plan()) {
+        if let (Some(first), Some(second)) = (one.key(&plan), other.key(&plan)) {
+            prop_assert_eq!(first == second, one.read(&plan) == other.read(&plan));
+        }
+    }
+
+    #[test]
+    fn another_policy_set_gives_another_key(sample in sample(), one in plan(), other in plan()) {
+        if let (Some(first), Some(second)) = (sample.key(&one), sample.key(&other)) {
+            prop_assert!(one.digest() == other.digest() || first != second);
+        }
+    }
+
+    #[test]
+    fn values_of_any_length_can_not_run_into_each_other(a in "[a-c]{0,300}", b in "[a-c]{0,300}", cut in 0..300usize) {
+        let plan = Plan::new(PolicyDigest([0; 32]), [Read::Path, Read::Query]);
+        let whole = format!("{a}{b}");
+        let cut = cut.min(whole.len());
+        let keyed = |path: &str, query: &str| Sample { target: format!("/{path}?{query}"), ..plain() }.key(&plan).unwrap();
+        prop_assert_eq!(keyed(&a, &b) == keyed(&whole[..cut], &whole[cut..]), cut == a.len());
+    }
+}
+
+#[test]
+fn what_is_absent_is_not_what_is_empty() {
+    let plan = Plan::new(PolicyDigest([0; 32]), [Read::Header("x-a".into()), Read::Query]);
+    let key = |target: &str, headers: &[(&'static str, &'static str)]| {
+        Sample { target: target.into(), headers: headers.to_vec(), ..plain() }.key(&plan).unwrap()
+    };
+    let keys = [key("/", &[]), key("/?", &[]), key("/", &[("x-a", "")]), key("/?", &[("x-a", "")])];
+    for (at, key) in keys.iter().enumerate() {
+        assert_eq!(keys.iter().position(|other| other == key), Some(at));
+    }
+}
+
+#[test]
+fn a_renewed_certificate_finds_the_answers_of_its_predecessor() {
+    let plan = Plan::new(PolicyDigest([0; 32]), reads());
+    assert_eq!(Sample { certificate: 1, ..plain() }.key(&plan), plain().key(&plan));
+}
+
+fn plain() -> Sample {
+    Sample {
+        id: "spiffe://td/a",
+        certificate: 0,
+        method: "GET",
+        target: "/".into(),
+        host: "a",
+        scheme: "https",
+        protocol: "HTTP/2",
+        sni: None,
+        source_ip: None,
+        headers: vec![],
+    }
+}

@@ -68,7 +68,7 @@ pub fn set_caller(spiffe_id: &str) {
 
 /// Leaves the decision for the access log: `%FILTER_STATE(wasm.countersign.decision:PLAIN)%`.
 pub fn leave(note: &Note) {
-    let _ = hostcalls::set_property(vec!["countersign", "decision"], Some(note.to_string().as_bytes()));
+    let _ = hostcalls::set_property(vec!["countersign.decision"], Some(note.to_string().as_bytes()));
 }
 
 /// Answers the request with a refusal. To a gRPC client Envoy turns it into trailers with the matching status.
@@ -88,9 +88,10 @@ pub fn resume() {
     let _ = hostcalls::resume_http_request();
 }
 
-/// Ends the request of another context. Only from a callback of the root: the context's own callbacks run for it.
-pub fn reset(stream: u32) {
+/// Ends the request of another context, and leaves why for the access log. Only from a callback of the root: the context's own callbacks run for it.
+pub fn reset(stream: u32, note: &Note) {
     if hostcalls::set_effective_context(stream).is_ok() {
+        leave(note);
         let _ = hostcalls::reset_http_request();
     }
 }

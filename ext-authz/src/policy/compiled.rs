@@ -133,6 +133,14 @@ impl CompiledPolicies {
         }
     }
 
+    /// How many policies a request is evaluated against.
+    #[cfg(test)]
+    pub(super) fn candidates(&self, admitted: &Admitted<'_>) -> usize {
+        let caller = self.callers.view(admitted.caller().credential().id()).unwrap();
+        let action = &self.methods[admitted.http().method].action;
+        caller.policies.iter().flat_map(|bucket| bucket.of_action(action)).map(|set| set.num_of_policies()).sum()
+    }
+
     fn conclude(&self, findings: Findings, now: Timestamp) -> Judgement {
         match findings {
             Findings::Forbidden(ids) => (Reason::Forbid, self.names(ids.iter())),

@@ -135,6 +135,3 @@ fn collect_uids(value: EvalResult, uids: &mut Vec<EntityUid>) {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

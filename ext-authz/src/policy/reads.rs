@@ -129,6 +129,3 @@ fn context_path(expression: &Expr) -> Option<Vec<&str>> {
     path.reverse();
     matches!(at, Expr::Var(Var::Context)).then_some(path)
 }
-
-#[cfg(test)]
-mod tests;

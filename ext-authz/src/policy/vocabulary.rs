@@ -175,6 +175,3 @@ fn context_of(action: &EntityUid, json: &Value) -> Result<Shape, Vec<Misfit>> {
     };
     declared.map_or_else(|| Ok(Shape::Record([].into())), |declared| Shape::of_context(declared, &common))
 }
-
-#[cfg(test)]
-mod tests;

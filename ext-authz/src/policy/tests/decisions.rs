@@ -250,3 +250,27 @@ fn conditions_too_deep_to_evaluate_are_refused_and_end_nothing() {
         }
     }
 }
+
+#[test]
+fn policies_for_others_are_not_even_looked_at() {
+    let others = |count: usize| {
+        let one = |at: usize| {
+            format!(
+                "permit(principal == Workload::\"spiffe://td/w{at}\", action, resource);\n\
+                 permit(principal in WorkloadGroup::\"g{at}\", action == Action::\"GET\", resource);\n\
+                 forbid(principal in WorkloadPath::\"spiffe://td/p{at}\", action in Action::\"write\", resource);\n\
+                 forbid(principal, action == Action::\"TRACE\", resource);\n\
+                 permit(principal, action, resource == Service::\"s{at}\");\n"
+            )
+        };
+        (0..count).map(one).collect::<String>()
+    };
+    let mine = "permit(principal in WorkloadPath::\"spiffe://td/ns\", action in Action::\"read\", resource);\n\
+        forbid(principal, action, resource) when { context.http.path == \"/no\" };\n";
+    for count in [0, 1, 300] {
+        let set = compile(&sources(&format!("{mine}{}", others(count)))).unwrap();
+        let candidates = TestRequest::default().admitted(set.plan(), |admitted| set.candidates(admitted));
+        assert_eq!(candidates, 2, "with {count} others");
+        assert_eq!((set.len(), set.applicable()), (2 + 5 * count, 2 + 4 * count));
+    }
+}

@@ -21,6 +21,9 @@ pub struct Round {
     pub requests_per_second: f64,
     /// Microseconds of processor time Envoy took per request meanwhile.
     pub envoy_cpu_us: f64,
+    /// Microseconds of processor time the authorizer took per request meanwhile; none where nobody is asked, or where we
+    /// did not start whoever is.
+    pub authorizer_cpu_us: Option<f64>,
     /// Median latency at the constant arrival rate, in microseconds.
     pub p50_us: f64,
     /// 99th percentile of the latency at the constant arrival rate, in microseconds.
@@ -77,6 +80,8 @@ pub struct Summary {
     pub requests_per_second: Spread,
     /// Microseconds of processor time in Envoy per request; the steadiest number here.
     pub envoy_cpu_us: Spread,
+    /// The same in the sidecar or no-op server that was asked, or that a filter reports to; null where there is none.
+    pub authorizer_cpu_us: Option<Spread>,
     /// Median latency at the constant arrival rate; median of the rounds.
     pub p50_us: f64,
     /// 99th percentile of the latency at the constant arrival rate; median of the rounds.
@@ -133,6 +138,7 @@ impl Summary {
         Some(Self {
             requests_per_second: each(|round| round.requests_per_second)?,
             envoy_cpu_us: each(|round| round.envoy_cpu_us)?,
+            authorizer_cpu_us: each(|round| round.authorizer_cpu_us.unwrap_or(f64::NAN)),
             p50_us: each(|round| round.p50_us)?.median,
             p99_us: each(|round| round.p99_us)?.median,
             rounds: rounds.len(),

@@ -27,15 +27,16 @@ fn head(text: &mut String, report: &Report) -> fmt::Result {
 }
 
 fn scenarios(text: &mut String, report: &Report) -> fmt::Result {
-    let titles = ["requests/s", "min", "max", "Envoy µs CPU", "p50 µs", "p99 µs"];
+    let titles = ["requests/s", "min", "max", "Envoy CPU µs", "authorizer", "p50 µs", "p99 µs"];
     row(text, "scenario", &titles.map(str::to_owned))?;
     for name in &report.order {
         let Some(summary) = report.scenarios.get(name) else { continue };
         let rate = summary.requests_per_second;
         let cells = [rate.median, rate.min, rate.max].map(|value| format!("{value:.0}")).into_iter();
-        let cpu = format!("{:.1}", summary.envoy_cpu_us.median);
+        let envoy = format!("{:.1}", summary.envoy_cpu_us.median);
+        let authorizer = summary.authorizer_cpu_us.map_or_else(String::new, |spread| format!("{:.1}", spread.median));
         let latencies = [summary.p50_us, summary.p99_us].map(|value| format!("{value:.0}"));
-        row(text, name, &cells.chain([cpu]).chain(latencies).collect::<Vec<_>>())?;
+        row(text, name, &cells.chain([envoy, authorizer]).chain(latencies).collect::<Vec<_>>())?;
         if summary.unfinished > 0 {
             let sent = "arrivals were never sent: this scenario can't do the constant rate";
             writeln!(text, "  {} {sent}", summary.unfinished)?;

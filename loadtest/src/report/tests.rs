@@ -6,6 +6,7 @@ fn series(name: &str, rates: &[f64]) -> Series {
     let round = |rate: &f64| Round {
         requests_per_second: *rate,
         envoy_cpu_us: 10.0,
+        authorizer_cpu_us: None,
         p50_us: 100.0,
         p99_us: 400.0,
         unfinished: 0,

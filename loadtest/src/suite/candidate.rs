@@ -10,7 +10,7 @@ use super::SuiteFailed;
 use super::policies::{PREFIX, SERVICE};
 use super::proof::Witness;
 use super::scenario::{Kind, Scenario};
-use super::stage::Stage;
+use super::stage::{Booted, Stage};
 use crate::endpoint::Endpoint;
 use crate::generator::arrivals::Schedule;
 use crate::generator::measurement::Measurement;
@@ -23,14 +23,25 @@ pub struct Candidate {
     name: String,
     envoy: Envoy,
     process: u32,
+    authorizer: Option<u32>,
     session: Session,
+    proof: Proof,
+}
+
+/// What has been answered since the start, and what was counted before it. Counters may be flushed late, so a round alone
+/// can't be compared: it would get the hits of its own warm-up.
+struct Proof {
     witnesses: Vec<Witness>,
+    baseline: Vec<f64>,
+    answers: u64,
+    /// So many first requests may go to the sidecar at once, one on each connection.
+    misses: u64,
 }
 
 impl Candidate {
     /// Boots `scenario` and connects to it.
     pub async fn boot(stage: &mut Stage, scenario: Scenario, connections: usize) -> Result<Self, SuiteFailed> {
-        let (mut envoy, witnesses) = stage.boot(&scenario.kind).await?;
+        let Booted { mut envoy, witnesses, authorizer } = stage.boot(&scenario.kind).await?;
         // A miss is a request that differs in what the policy reads.
         let path = if scenario.kind == Kind::CheckMiss { format!("{PREFIX}{NUMBER}") } else { PREFIX.to_owned() };
         let request = Request::get(SERVICE, &path)?;
@@ -38,7 +49,12 @@ impl Candidate {
         let session = Session::connect(endpoint, Some(&stage.tls()?), connections, request).await;
         let session = session.map_err(|source| SuiteFailed::Load { scenario: scenario.name.clone(), source })?;
         let process = envoy.process().id();
-        Ok(Self { name: scenario.name, envoy, process, session, witnesses })
+        let mut baseline = Vec::new();
+        for witness in &witnesses {
+            baseline.push(witness.count(&envoy).await);
+        }
+        let proof = Proof { witnesses, baseline, answers: 0, misses: connections as u64 };
+        Ok(Self { name: scenario.name, envoy, process, authorizer, session, proof })
     }
 
     /// The scenario's name.
@@ -49,19 +65,23 @@ impl Candidate {
     /// Warms up, measures throughput, then latency, then asks for proof.
     pub async fn round(&mut self, phase: Duration, rate: NonZeroU32) -> Result<Round, SuiteFailed> {
         let warm = self.session.saturate(WARM_UP).await;
-        self.check(warm)?;
-        let before = self.witnessed().await;
-        let started = processor_time(self.process);
+        let warm = self.check(warm)?;
+        let started = self.processor_times();
         let saturated = self.session.saturate(phase).await;
         let saturated = self.check(saturated)?;
-        let used = processor_time(self.process).saturating_sub(started);
+        let ended = self.processor_times();
         let paced = self.session.pace(Schedule::new(rate, phase)).await;
         let paced = self.check(paced)?;
-        self.confirm(&before, saturated.answers() + paced.answers()).await?;
+        self.proof.answers += warm.answers() + saturated.answers() + paced.answers();
+        self.confirm().await?;
+        let cpu_us = |part: fn(&Times) -> Duration| {
+            part(&ended).saturating_sub(part(&started)).as_secs_f64() * 1e6 / as_f64(saturated.answers())
+        };
         let micros = |percent| paced.percentile(percent).unwrap_or_default().as_secs_f64() * 1e6;
         Ok(Round {
             requests_per_second: saturated.rate(),
-            envoy_cpu_us: per_request(used, saturated.answers()),
+            envoy_cpu_us: cpu_us(|times| times.envoy),
+            authorizer_cpu_us: self.authorizer.map(|_| cpu_us(|times| times.authorizer)),
             p50_us: micros(50.0),
             p99_us: micros(99.0),
             unfinished: paced.unfinished,
@@ -78,22 +98,25 @@ impl Candidate {
         Err(SuiteFailed::NotAllowed { scenario: self.name.clone(), statuses })
     }
 
-    async fn witnessed(&self) -> Vec<f64> {
-        let mut counts = Vec::new();
-        for witness in &self.witnesses {
-            counts.push(witness.count(&self.envoy).await);
-        }
-        counts
+    fn processor_times(&self) -> Times {
+        let authorizer = self.authorizer.map(processor_time).unwrap_or_default();
+        Times { envoy: processor_time(self.process), authorizer }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
-    async fn confirm(&self, before: &[f64], answers: u64) -> Result<(), SuiteFailed> {
-        for (witness, before) in self.witnesses.iter().zip(before) {
-            let confirmed = witness.confirm(&self.envoy, *before, answers as f64).await;
+    async fn confirm(&self) -> Result<(), SuiteFailed> {
+        let Proof { witnesses, baseline, answers, misses } = &self.proof;
+        for (witness, before) in witnesses.iter().zip(baseline) {
+            let confirmed = witness.confirm(&self.envoy, *before, as_f64(answers.saturating_sub(*misses))).await;
             confirmed.map_err(|source| SuiteFailed::Unproven { scenario: self.name.clone(), source })?;
         }
         Ok(())
     }
+}
+
+/// Processor time used so far.
+struct Times {
+    envoy: Duration,
+    authorizer: Duration,
 }
 
 /// The processor time that all threads of a process have used; zero where the kernel does not say.
@@ -107,8 +130,8 @@ fn processor_time(process: u32) -> Duration {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
-fn per_request(time: Duration, requests: u64) -> f64 {
-    time.as_secs_f64() * 1e6 / requests.max(1) as f64
+fn as_f64(count: u64) -> f64 {
+    count as f64
 }
 
 const WARM_UP: Duration = Duration::from_millis(100);

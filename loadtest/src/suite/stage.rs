@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::rc::Rc;
 
 use countersign_tests::envoy::{Envoy, EnvoyBuilder};
+use countersign_tests::eventually::eventually;
 use countersign_tests::pki::{Authority, Svid};
 use countersign_tests::process::Process;
 use countersign_tests::sidecar::Sidecar;
@@ -29,7 +31,17 @@ pub struct Stage {
     authority: Authority,
     server: Svid,
     noop: Option<Process>,
-    sidecars: BTreeMap<Set, Rc<Sidecar>>,
+    sidecars: BTreeMap<Set, Shared>,
+}
+
+/// The running parts of one scenario.
+pub struct Booted {
+    /// The Envoy.
+    pub envoy: Envoy,
+    /// Counters that prove what the scenario does.
+    pub witnesses: Vec<Witness>,
+    /// The process id of whom Envoy or its filter asks, if it is ours.
+    pub authorizer: Option<u32>,
 }
 
 impl Stage {
@@ -50,47 +62,47 @@ impl Stage {
         Ok(Tls::new(pem, SERVER_NAME)?)
     }
 
-    /// Boots the Envoy of a scenario, and what it asks; returns it with the counters that prove what it does.
-    pub async fn boot(&mut self, kind: &Kind) -> Result<(Envoy, Vec<Witness>), SuiteFailed> {
-        Ok(match kind {
-            Kind::NoFilter => (self.envoy(EXT_AUTHZ, Filters::Other(Vec::new()), None).await, Vec::new()),
-            Kind::Rbac(count) => {
-                let filters = Filters::Other(vec![policies::rbac(*count)]);
-                (self.envoy(EXT_AUTHZ, filters, None).await, vec![Witness::Envoy(RBAC_ALLOWED)])
-            }
+    /// Boots the Envoy of a scenario, and what it asks.
+    pub async fn boot(&mut self, kind: &Kind) -> Result<Booted, SuiteFailed> {
+        match kind {
+            Kind::CheckHit => self.checked(Set::of(1), sidecar::CHECKED_FROM_CACHE).await,
+            Kind::CheckMiss => self.checked(Set::never_cached(), sidecar::CHECKED_BY_POLICY).await,
             Kind::EmptyWasm => {
                 let filters = Filters::Module(existing(&self.modules.empty)?);
-                (self.envoy(FILTER, filters, None).await, Vec::new())
+                Ok(Booted::alone(self.envoy(FILTER, filters, None).await, &[]))
             }
+            Kind::FilterHit(count) => self.filtered(Set::of(*count)).await,
+            Kind::NoFilter => Ok(Booted::alone(self.envoy(EXT_AUTHZ, Filters::Other(Vec::new()), None).await, &[])),
             Kind::NoopExtAuthz => {
-                let socket = self.noop()?;
+                let (process, socket) = self.noop().await?;
                 let envoy = self.envoy(EXT_AUTHZ, Filters::Product, Some(&socket)).await;
-                (envoy, vec![Witness::Envoy(CHECK_OK)])
+                Ok(Booted { authorizer: Some(process), ..Booted::alone(envoy, &[CHECK_OK]) })
             }
             Kind::Peer(address) => {
                 let filters = Filters::ProductAsking(address.clone());
-                (self.envoy(EXT_AUTHZ, filters, None).await, vec![Witness::Envoy(CHECK_OK)])
+                Ok(Booted::alone(self.envoy(EXT_AUTHZ, filters, None).await, &[CHECK_OK]))
             }
-            Kind::CheckHit => self.checked(Set::of(1), sidecar::CHECKED_FROM_CACHE).await?,
-            Kind::CheckMiss => self.checked(Set::never_cached(), sidecar::CHECKED_BY_POLICY).await?,
-            Kind::FilterHit(count) => self.filtered(Set::of(*count)).await?,
-        })
+            Kind::Rbac(count) => {
+                let filters = Filters::Other(vec![policies::rbac(*count)]);
+                Ok(Booted::alone(self.envoy(EXT_AUTHZ, filters, None).await, &[RBAC_ALLOWED]))
+            }
+        }
     }
 
     /// An Envoy that asks our sidecar for each request.
-    async fn checked(&mut self, set: Set, witness: Counter) -> Result<(Envoy, Vec<Witness>), SuiteFailed> {
+    async fn checked(&mut self, set: Set, counter: Counter) -> Result<Booted, SuiteFailed> {
         let (sidecar, socket) = self.sidecar(set).await?;
         let envoy = self.envoy(EXT_AUTHZ, Filters::Product, Some(&socket)).await;
-        Ok((envoy, vec![Witness::Envoy(CHECK_OK), witness.of(sidecar)]))
+        Ok(Booted::alone(envoy, &[CHECK_OK]).asking(sidecar, counter))
     }
 
     /// An Envoy with our filter.
-    async fn filtered(&mut self, set: Set) -> Result<(Envoy, Vec<Witness>), SuiteFailed> {
+    async fn filtered(&mut self, set: Set) -> Result<Booted, SuiteFailed> {
         existing(&self.modules.product)?;
         let (sidecar, socket) = self.sidecar(set).await?;
         let envoy = self.envoy(FILTER, Filters::Product, Some(&socket)).await;
-        sidecar::leased(&sidecar).await;
-        Ok((envoy, vec![Witness::Envoy(sidecar::FILTER_HITS_IN_ENVOY), sidecar::FILTER_HITS.of(sidecar)]))
+        sidecar::leased(&sidecar.harness).await;
+        Ok(Booted::alone(envoy, &[sidecar::FILTER_HITS_IN_ENVOY]).asking(sidecar, sidecar::FILTER_HITS))
     }
 
     async fn envoy(&self, shipped: &str, filters: Filters, authorizer: Option<&Path>) -> Envoy {
@@ -106,30 +118,58 @@ impl Stage {
         change(builder, filters).start().await
     }
 
-    /// The socket of the no-op server, which is started when first asked for.
-    fn noop(&mut self) -> Result<PathBuf, SuiteFailed> {
+    /// The no-op server, which is started when first asked for: its process id and its socket.
+    async fn noop(&mut self) -> Result<(u32, PathBuf), SuiteFailed> {
         let socket = self.directory.path().join("noop.sock");
-        if self.noop.is_none() {
-            // A process of its own, as every other authorizer: it must not share the generator's core by design.
-            let mut command = Command::new(env::current_exe().map_err(SuiteFailed::Files)?);
-            command.arg("noop-ext-authz").arg("--socket").arg(&socket);
-            self.noop = Some(Process::spawn("noop", &mut command, &self.directory.path().join("noop.log")));
+        if let Some(noop) = &self.noop {
+            return Ok((noop.id(), socket));
         }
-        Ok(socket)
+        // A process of its own, as every other authorizer: it must not share the generator's core by design.
+        let mut command = Command::new(env::current_exe().map_err(SuiteFailed::Files)?);
+        command.arg("noop-ext-authz").arg("--socket").arg(&socket);
+        let mut noop = Process::spawn("noop", &mut command, &self.directory.path().join("noop.log"));
+        eventually("no-op server", async || {
+            noop.must_run();
+            UnixStream::connect(&socket).ok()
+        })
+        .await;
+        let process = noop.id();
+        self.noop = Some(noop);
+        Ok((process, socket))
     }
 
     /// A sidecar with these policies, started when first asked for, and its socket for Envoy.
-    async fn sidecar(&mut self, set: Set) -> Result<(Rc<Sidecar>, PathBuf), SuiteFailed> {
+    async fn sidecar(&mut self, set: Set) -> Result<(Shared, PathBuf), SuiteFailed> {
         let directory = self.directory.path().join(set.name());
         let socket = sidecar::socket(&directory);
         if let Some(sidecar) = self.sidecars.get(&set) {
-            return Ok((Rc::clone(sidecar), socket));
+            return Ok((sidecar.clone(), socket));
         }
         fs::create_dir(&directory).map_err(SuiteFailed::Files)?;
-        let sidecar = Rc::new(sidecar::start(&directory, set, &self.authority).await.map_err(SuiteFailed::Files)?);
-        self.sidecars.insert(set, Rc::clone(&sidecar));
-        Ok((sidecar, socket))
+        let mut sidecar = sidecar::start(&directory, set, &self.authority).await.map_err(SuiteFailed::Files)?;
+        let shared = Shared { process: sidecar.process().id(), harness: Rc::new(sidecar) };
+        self.sidecars.insert(set, shared.clone());
+        Ok((shared, socket))
     }
+}
+
+impl Booted {
+    fn alone(envoy: Envoy, counters: &[&'static str]) -> Self {
+        Self { envoy, witnesses: counters.iter().map(|name| Witness::Envoy(name)).collect(), authorizer: None }
+    }
+
+    fn asking(mut self, sidecar: Shared, counter: Counter) -> Self {
+        self.authorizer = Some(sidecar.process);
+        self.witnesses.push(counter.of(sidecar.harness));
+        self
+    }
+}
+
+/// A sidecar that several scenarios may ask.
+#[derive(Clone)]
+struct Shared {
+    process: u32,
+    harness: Rc<Sidecar>,
 }
 
 fn existing(module: &Path) -> Result<PathBuf, SuiteFailed> {

@@ -107,14 +107,19 @@ impl Machine {
 
     /// Denies without memory and without the sidecar, and counts it.
     pub fn refuse(&mut self, reason: Reason) -> Answer {
-        self.local_decisions = self.local_decisions.wrapping_add(1);
-        let id = u128::from_be_bytes(self.identity.instance).wrapping_add(u128::from(self.local_decisions));
         self.ledger.add_local(reason);
         self.stats.denied = self.stats.denied.saturating_add(1);
         if reason == Reason::SidecarUnreachable {
             self.stats.unreachable = self.stats.unreachable.saturating_add(1);
         }
-        Answer::Deny(Note { id: DecisionId(id), verdict: Verdict::Deny, reason, source: Source::Filter })
+        Answer::Deny(self.own_note(reason))
+    }
+
+    /// Notes a denial that no evaluation stands behind, under an ID of its own.
+    fn own_note(&mut self, reason: Reason) -> Note {
+        self.local_decisions = self.local_decisions.wrapping_add(1);
+        let id = u128::from_be_bytes(self.identity.instance).wrapping_add(u128::from(self.local_decisions));
+        Note { id: DecisionId(id), verdict: Verdict::Deny, reason, source: Source::Filter }
     }
 
     /// Looks at the clock before it is relied on.

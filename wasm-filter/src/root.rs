@@ -53,7 +53,7 @@ impl Root {
                     }
                 }
                 Effect::Open => self.open(),
-                Effect::Reset(stream) => host::reset(stream),
+                Effect::Reset(stream, note) => host::reset(stream, &note),
                 Effect::Send(message) => self.send(&message),
             }
         }

@@ -1,6 +1,9 @@
 //! What the host is to do for the machine, as values; nothing happens here.
 
-use super::stats::{Change, Metric};
+use super::{
+    answer::Note,
+    stats::{Change, Metric},
+};
 
 /// One thing to do. The order matters.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -13,8 +16,8 @@ pub enum Effect {
     Metric(Metric, Change),
     /// Open the Watch stream.
     Open,
-    /// End this request, which is on its way.
-    Reset(u32),
+    /// End this request, which is on its way, and leave the note for the access log.
+    Reset(u32, Note),
     /// Send this message on the Watch stream.
     Send(Vec<u8>),
 }

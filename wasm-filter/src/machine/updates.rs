@@ -1,6 +1,7 @@
 //! What the sidecar pushes, applied, and what is due at a tick. It answers no request.
 
 use authz_core::{
+    reason::Reason,
     revocation::RevocationSet,
     scope::Scope,
     signal::{Action, Seq},
@@ -166,7 +167,7 @@ impl Machine {
     fn cut_streams(&mut self, cuts: &RevocationSet, now: Timestamp, effects: &mut Vec<Effect>) {
         let cut = self.streams.cut(cuts, now);
         self.stats.resets = self.stats.resets.saturating_add(u64::try_from(cut.len()).unwrap_or(u64::MAX));
-        effects.extend(cut.into_iter().map(Effect::Reset));
+        effects.extend(cut.into_iter().map(|stream| Effect::Reset(stream, self.own_note(Reason::Revoked))));
     }
 
     fn bound_revocations(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {

@@ -72,7 +72,7 @@ pub(super) const KNOBS: &[Knob] = &[
     ),
     Knob::new(
         "listen.admin.address",
-        KnobDefault::Value("127.0.0.1:9901"),
+        KnobDefault::Value("127.0.0.1:9902"),
         "Address for metrics and health, over HTTP.",
     ),
     Knob::new("listen.admin.unix", KnobDefault::None, "A socket for metrics and health, in place of the address."),

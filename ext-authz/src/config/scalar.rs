@@ -66,7 +66,7 @@ pub(super) fn duration(node: &Node, least: Duration, most: Duration) -> Result<D
 
 /// `IP:port`.
 pub(super) fn address(node: &Node) -> Result<SocketAddr, String> {
-    let wrong = || format!("is {}; write an IP address and a port, such as 127.0.0.1:9901", node.describe());
+    let wrong = || format!("is {}; write an IP address and a port, such as 127.0.0.1:9902", node.describe());
     text(node).map_err(|_| wrong())?.parse().map_err(|_| wrong())
 }
 

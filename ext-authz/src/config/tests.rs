@@ -45,7 +45,7 @@ fn what_is_required_is_enough() {
     assert_eq!(config.policy.decision_ttl, Duration::from_mins(5));
     assert_eq!(config.listen.ext_authz.mode, 0o660);
     assert_eq!(config.listen.ext_authz_tcp, None);
-    assert_eq!(config.listen.admin, AdminListener::Tcp("127.0.0.1:9901".parse().unwrap()));
+    assert_eq!(config.listen.admin, AdminListener::Tcp("127.0.0.1:9902".parse().unwrap()));
     assert_eq!(config.audit.target, Target::Stdout);
     assert!(!config.identity.trust_xfcc);
 }
@@ -121,7 +121,7 @@ drain: {grace: 10s, grace: 11s}
             "line 12: cache.max_decisions is -1; write a number from 0 to 100000000",
             "line 14: listen.ext_authz is \"/run/x.sock\"; write unix, mode",
             "line 15: listen.control.mode is 660; write permission bits in octal with four digits, such as 0660",
-            "line 16: listen.admin.address is \"localhost\"; write an IP address and a port, such as 127.0.0.1:9901",
+            "line 16: listen.admin.address is \"localhost\"; write an IP address and a port, such as 127.0.0.1:9902",
             "line 17: link.lease is 1h; write a duration from 500ms to 300s",
             "line 18: audit.file is a list; write \"-\" in quotes for standard output",
             "line 18: audit.queue is 0; write a number from 1 to 16777216",

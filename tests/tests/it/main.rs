@@ -8,6 +8,7 @@
 )]
 
 mod caching;
+mod docs;
 mod harness;
 mod malformed;
 mod operations;

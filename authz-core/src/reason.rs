@@ -122,6 +122,17 @@ impl Reason {
     }
 }
 
+impl Reason {
+    /// HTTP status for a gRPC client. Envoy turns 503 into UNAVAILABLE, which clients retry: a storm on what is already
+    /// in trouble. 401 becomes UNAUTHENTICATED, 403 PERMISSION_DENIED.
+    pub const fn http_status_for_grpc(self) -> u16 {
+        match self.http_status() {
+            503 => 403,
+            other => other,
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -152,6 +163,13 @@ mod tests {
             assert_eq!(Reason::parse(reason.as_str()), Some(*reason));
         }
         assert_eq!(Reason::parse("no such reason"), None);
+    }
+
+    #[test]
+    fn no_grpc_client_is_told_to_retry() {
+        for reason in Reason::ALL {
+            assert!(matches!(reason.http_status_for_grpc(), 200 | 401 | 403), "{reason}");
+        }
     }
 
     #[test]

@@ -48,7 +48,7 @@ impl ExtAuthz {
             line: parsed.line(),
         };
         let answered = self.desk.answer(asked, now);
-        check_response(&answered.outcome, answered.caller.as_deref())
+        check_response(&answered.outcome, answered.caller.as_deref(), parsed.is_grpc())
     }
 }
 
@@ -97,6 +97,10 @@ impl Parsed<'_> {
         let request = self.request.ok_or(InvalidHttp::Method)?;
         let HttpRequest { method, path, host, scheme, protocol, .. } = request;
         Http::new(method, path, host, scheme, protocol, &self.headers)
+    }
+
+    fn is_grpc(&self) -> bool {
+        self.headers.iter().any(|(name, value)| *name == "content-type" && value.starts_with(b"application/grpc"))
     }
 
     fn line(&self) -> RequestLine {

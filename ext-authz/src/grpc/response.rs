@@ -29,13 +29,13 @@ pub const CALLER_HEADER: &str = "x-countersign-caller";
 /// Tells the client which decision to ask its operator about.
 pub const DECISION_HEADER: &str = "x-countersign-decision-id";
 
-/// The answer to one check.
-pub fn check_response(outcome: &Outcome, caller: Option<&Caller>) -> CheckResponse {
+/// The answer to one check; `to_grpc` says that the client speaks gRPC.
+pub fn check_response(outcome: &Outcome, caller: Option<&Caller>, to_grpc: bool) -> CheckResponse {
     let decision = &outcome.decision;
     let http = match (decision.verdict, decision.reason.class()) {
         (Verdict::Allow, _) => HttpResponse::OkResponse(admission(caller)),
-        (_, Class::Error) => HttpResponse::ErrorResponse(denial(outcome)),
-        (_, _) => HttpResponse::DeniedResponse(denial(outcome)),
+        (_, Class::Error) => HttpResponse::ErrorResponse(denial(outcome, to_grpc)),
+        (_, _) => HttpResponse::DeniedResponse(denial(outcome, to_grpc)),
     };
     CheckResponse {
         status: Some(status(decision.reason)),
@@ -64,10 +64,12 @@ fn admission(caller: Option<&Caller>) -> OkHttpResponse {
     }
 }
 
-fn denial(outcome: &Outcome) -> DeniedHttpResponse {
+fn denial(outcome: &Outcome, to_grpc: bool) -> DeniedHttpResponse {
     let id = outcome.decision.id.to_string();
+    let reason = outcome.decision.reason;
+    let code = if to_grpc { reason.http_status_for_grpc() } else { reason.http_status() };
     DeniedHttpResponse {
-        status: Some(HttpStatus { code: i32::from(outcome.decision.reason.http_status()) }),
+        status: Some(HttpStatus { code: i32::from(code) }),
         body: denial_body(&id),
         headers: vec![header(DECISION_HEADER, &id), header("content-type", "application/json")],
     }
@@ -135,7 +137,7 @@ mod tests {
         };
         let outcome =
             Outcome { decision: Arc::new(decision), source: Source::Gate, seq: Seq(0), policy: None, revoked: None };
-        check_response(&outcome, None)
+        check_response(&outcome, None, false)
     }
 
     #[test]

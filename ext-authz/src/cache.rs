@@ -65,3 +65,64 @@ impl DecisionCache {
         self.entries.invalidate_all();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{
+            Barrier,
+            atomic::{AtomicU32, Ordering},
+        },
+        thread,
+    };
+
+    use authz_core::decision::DecisionId;
+
+    use super::*;
+
+    fn decision(id: u128, holds_until: u64) -> Decision {
+        Decision::allow(DecisionId(id), Arc::from([]), Timestamp::from_millis(holds_until))
+    }
+
+    fn cache() -> DecisionCache {
+        DecisionCache::new(100, Duration::from_secs(300))
+    }
+
+    #[test]
+    fn a_decision_is_given_again_until_the_moment_it_ends() {
+        let cache = cache();
+        let at = |now, id| cache.by_key(b"key", Timestamp::from_millis(now), || decision(id, now + 10));
+        let seen: Vec<(u128, bool)> = [(0, 1), (9, 2), (10, 3), (19, 4)]
+            .map(|(now, id)| at(now, id))
+            .map(|answer| (answer.decision.id.0, answer.cached))
+            .to_vec();
+        assert_eq!(seen, [(1, false), (1, true), (3, false), (3, true)]);
+    }
+
+    #[test]
+    fn one_evaluation_answers_all_who_ask_at_once() {
+        let (cache, evaluations, start) = (cache(), AtomicU32::new(0), Barrier::new(8));
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    start.wait();
+                    let answer = cache.by_key(b"key", Timestamp::from_millis(0), || {
+                        evaluations.fetch_add(1, Ordering::SeqCst);
+                        // Long enough for the others to arrive.
+                        thread::sleep(Duration::from_millis(50));
+                        decision(1, 1000)
+                    });
+                    assert_eq!(answer.decision.id, DecisionId(1));
+                });
+            }
+        });
+        assert_eq!(evaluations.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn another_key_is_another_decision() {
+        let cache = cache();
+        let by = |key: &[u8], id| cache.by_key(key, Timestamp::from_millis(0), || decision(id, 1000)).decision.id.0;
+        assert_eq!((by(b"a", 1), by(b"b", 2), by(b"a", 3)), (1, 2, 1));
+    }
+}

@@ -90,6 +90,37 @@ async fn malformed_checks_are_denied_with_their_reason() {
 const OTHER_HASH: &[u8] = b"Hash=0000000000000000000000000000000000000000000000000000000000000000";
 
 #[tokio::test]
+async fn joined_headers_are_read_like_raw_ones_and_metadata_says_all_an_operator_needs() {
+    use envoy_types::pb::google::protobuf::value::Kind;
+    let mesh = Mesh::start(Mode::ExtAuthz).await;
+    let mut client = AuthorizationClient::new(channel(&mesh).await);
+    let svid = mesh.authority.issue("/tenant");
+    let chain = svid.chain_pem().replace('\n', "%0A").replace(' ', "%20").replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+    let xfcc = format!("Hash={};Chain=\"{chain}\"", svid.digest());
+    let lines = [("x-forwarded-client-cert", xfcc.as_str()), ("x-tenant", "a")];
+    let raw = check_request(&svid.leaf_pem(), "/t", lines.map(|(key, value)| (key, value.as_bytes())).to_vec());
+    let mut joined = check_request(&svid.leaf_pem(), "/t", vec![]);
+    let http = joined.attributes.as_mut().unwrap().request.as_mut().unwrap().http.as_mut().unwrap();
+    http.header_map = None;
+    http.headers = lines.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    for request in [raw, joined] {
+        let response = client.check(request).await.unwrap().into_inner();
+        assert_eq!(response.status.unwrap().message, "permit");
+        let fields = response.dynamic_metadata.unwrap().fields;
+        let text = |name: &str| match fields[name].kind.clone().unwrap() {
+            Kind::StringValue(text) => text,
+            Kind::ListValue(list) => format!("{:?}", list.values.into_iter().filter_map(|it| it.kind).collect::<Vec<_>>()),
+            other => format!("{other:?}"),
+        };
+        assert_eq!((text("verdict").as_str(), text("reason").as_str()), ("allow", "permit"));
+        assert_eq!(text("caller"), svid.id());
+        assert!(text("policies").contains("tenant-a"), "{}", text("policies"));
+        assert_eq!(text("decision_id").len(), 32);
+        assert!(fields.contains_key("view_age_ms"));
+    }
+}
+
+#[tokio::test]
 async fn malformed_link_messages_are_refused_and_harm_nobody() {
     let mesh = Mesh::start(Mode::ExtAuthz).await;
     let mut client = LinkClient::new(channel(&mesh).await);

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use crate::{identity::Credential, reason::Reason, revocation::Clearance, scope::Scopes};
+use crate::{clearance::Clearance, identity::Credential, reason::Reason, scope::Scopes};
 
 mod headers;
 mod http;

@@ -2,6 +2,7 @@
 //!
 //! Direction inside: `facts, identity, decision → scope, revocation → plan, key → gate`.
 
+mod clearance;
 pub mod decision;
 pub mod facts;
 pub mod gate;

@@ -124,7 +124,7 @@ impl Reason {
 
 impl Reason {
     /// HTTP status for a gRPC client. Envoy turns 503 into UNAVAILABLE, which clients retry: a storm on what is already
-    /// in trouble. 401 becomes UNAUTHENTICATED, 403 PERMISSION_DENIED.
+    /// in trouble. 401 becomes UNAUTHENTICATED, 403 `PERMISSION_DENIED`.
     pub const fn http_status_for_grpc(self) -> u16 {
         match self.http_status() {
             503 => 403,

@@ -1,15 +1,11 @@
 //! The set of live revocations: asked on every request, copied cheaply on every signal; it knows no order of signals.
 
-mod edition;
-
-pub(crate) use self::edition::Clearance;
-
 use std::sync::Arc;
 
 use hashbrown::HashTable;
 
-use self::edition::Edition;
 use crate::{
+    clearance::Edition,
     facts::Caller,
     scope::{Scope, Scopes},
     signal::{Action, Signal},

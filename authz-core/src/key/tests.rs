@@ -115,40 +115,26 @@ fn reads() -> Vec<Read> {
 
 /// Two requests that differ in few things, or in none.
 fn pair() -> impl Strategy<Value = (Sample, Sample)> {
-    (sample(), sample(), any::<[bool; 10]>()).prop_map(|(one, mut other, keep)| {
-        let [id, certificate, method, target, host, scheme, protocol, sni, source_ip, headers] = keep;
-        if id {
-            other.id = one.id
-        }
-        if certificate {
-            other.certificate = one.certificate
-        }
-        if method {
-            other.method = one.method
-        }
-        if target {
-            other.target.clone_from(&one.target)
-        }
-        if host {
-            other.host = one.host
-        }
-        if scheme {
-            other.scheme = one.scheme
-        }
-        if protocol {
-            other.protocol = one.protocol
-        }
-        if sni {
-            other.sni = one.sni
-        }
-        if source_ip {
-            other.source_ip = one.source_ip
-        }
-        if headers {
-            other.headers.clone_from(&one.headers)
-        }
-        (one, other)
+    (sample(), sample(), any::<[bool; 10]>()).prop_map(|(one, other, same)| {
+        let [id, certificate, method, target, host, scheme, protocol, sni, source_ip, headers] = same;
+        let second = Sample {
+            id: either(id, &one.id, &other.id),
+            certificate: either(certificate, &one.certificate, &other.certificate),
+            method: either(method, &one.method, &other.method),
+            target: either(target, &one.target, &other.target),
+            host: either(host, &one.host, &other.host),
+            scheme: either(scheme, &one.scheme, &other.scheme),
+            protocol: either(protocol, &one.protocol, &other.protocol),
+            sni: either(sni, &one.sni, &other.sni),
+            source_ip: either(source_ip, &one.source_ip, &other.source_ip),
+            headers: either(headers, &one.headers, &other.headers),
+        };
+        (one, second)
     })
+}
+
+fn either<T: Clone>(first: bool, one: &T, other: &T) -> T {
+    if first { one.clone() } else { other.clone() }
 }
 
 proptest! {

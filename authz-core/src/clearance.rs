@@ -1,15 +1,15 @@
-//! Names the contents of a revocation set, so that a caller found clear of them need not be looked up again; it holds no revocations.
+//! What a caller remembers of the last set of revocations that was asked about it: that nothing in it concerns it. It holds no revocations.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Two sets of one edition hold the same revocations.
 // INVARIANT: the empty set that nobody changed has edition 0; every change of any set takes a number never used in this process.
 #[derive(Copy, Clone, Debug, Default)]
-pub(super) struct Edition(u64);
+pub(crate) struct Edition(u64);
 
 impl Edition {
     /// One that no set has.
-    pub(super) fn fresh() -> Self {
+    pub(crate) fn fresh() -> Self {
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 }
@@ -22,12 +22,12 @@ pub(crate) struct Clearance(AtomicU64);
 
 impl Clearance {
     /// Whether it was found clear in `edition`.
-    pub(super) fn is_for(&self, edition: Edition) -> bool {
+    pub(crate) fn is_for(&self, edition: Edition) -> bool {
         self.0.load(Ordering::Relaxed) == edition.0
     }
 
     /// Remembers that it is clear in `edition`, and forgets the one before.
-    pub(super) fn give(&self, edition: Edition) {
+    pub(crate) fn give(&self, edition: Edition) {
         self.0.store(edition.0, Ordering::Relaxed);
     }
 }

@@ -11,6 +11,7 @@
 
 pub mod authorizer;
 pub mod client;
+pub mod demo;
 pub mod door;
 pub mod envoy;
 pub mod eventually;

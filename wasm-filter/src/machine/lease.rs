@@ -16,20 +16,26 @@ pub struct Lease {
 
 /// Questions remembered; more than this without an answer, and the oldest can't be answered any more.
 const OPEN_BEATS: usize = 64;
-/// A wall clock is corrected by steps smaller than this all the time; a larger one back makes `now` no measure.
+/// Clocks are corrected by less than this all the time; after a larger step nothing measured before it is believed.
 const STEP_BACK_MS: u64 = 1000;
 /// How often to ask while the length of the lease is unknown.
 const FIRST_INTERVAL_MS: u64 = 500;
 
 impl Lease {
-    /// Looks at the clock; returns whether it stepped back, which ends the lease and every open question.
+    /// Looks at the clock; returns whether it stepped back far, which ends the lease and every open question.
+    ///
+    /// A small step back takes lease and questions with it: what is left of a lease never grows. (What passed between
+    /// the last look and the step can't be seen; looks are a tick apart at most, but for a stall.)
     pub fn see(&mut self, now: Timestamp) -> bool {
-        let back = self.seen.millis_since(now) > STEP_BACK_MS;
-        if back {
+        let back = self.seen.millis_since(now);
+        if back > STEP_BACK_MS {
             self.drop_all();
+        } else if back > 0 {
+            self.end = earlier(self.end, back);
+            self.sent.iter_mut().for_each(|(_, sent)| *sent = earlier(*sent, back));
         }
-        self.seen = if back { now } else { self.seen.max(now) };
-        back
+        self.seen = now;
+        back > STEP_BACK_MS
     }
 
     /// Numbers a question that is sent now.
@@ -70,6 +76,10 @@ impl Lease {
     pub fn interval_ms(&self) -> u64 {
         if self.ttl_ms == 0 { FIRST_INTERVAL_MS } else { self.ttl_ms / 4 }
     }
+}
+
+fn earlier(moment: Timestamp, millis: u64) -> Timestamp {
+    Timestamp::from_millis(moment.as_millis().saturating_sub(millis))
 }
 
 #[cfg(test)]
@@ -113,13 +123,29 @@ mod tests {
         let (first, second) = (lease.ask(at(10_000)), lease.ask(at(10_000)));
         lease.grant(first, 60_000);
         assert!(!lease.see(at(10_500)));
-        assert!(!lease.see(at(9_500)), "a correction");
-        assert!(lease.holds_at(at(9_500)));
-        assert!(lease.see(at(9_499)), "measured from the latest moment seen");
+        assert!(lease.see(at(9_499)));
         assert!(!lease.holds_at(at(9_499)));
         lease.grant(second, 60_000);
         assert!(!lease.holds_at(at(9_499)), "sent at a moment that has yet to come");
         assert!(!lease.see(at(9_499)));
+    }
+
+    #[test]
+    fn a_small_step_back_does_not_prolong_a_lease() {
+        let mut lease = Lease::default();
+        lease.see(at(10_000));
+        let (first, second) = (lease.ask(at(10_000)), lease.ask(at(10_000)));
+        lease.grant(first, 2_000);
+        for _ in 0..3 {
+            assert!(!lease.see(at(10_500)));
+            let left = lease.remaining_ms(at(10_500));
+            assert!(!lease.see(at(9_500)), "a correction");
+            assert_eq!(lease.remaining_ms(at(9_500)), left);
+            lease.see(at(9_600));
+            lease.see(at(9_000));
+        }
+        lease.grant(second, 2_000);
+        assert!(lease.remaining_ms(at(9_000)) < 2_000);
     }
 
     #[test]

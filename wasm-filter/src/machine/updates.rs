@@ -101,6 +101,7 @@ impl Machine {
         }
         if let Some((beat, ttl_ms)) = lease {
             self.lease.grant(beat, ttl_ms);
+            self.watch.beat_within(now, self.lease.interval_ms());
         }
         self.ledger.received(received_report);
         if changed || seq.is_some() {

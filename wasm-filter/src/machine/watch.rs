@@ -76,6 +76,11 @@ impl Watch {
         self.next_beat = now.saturating_add_millis(interval_ms);
     }
 
+    /// It became known how often to ask for a lease.
+    pub fn beat_within(&mut self, now: Timestamp, interval_ms: u64) {
+        self.next_beat = self.next_beat.min(now.saturating_add_millis(interval_ms));
+    }
+
     /// Counts were sent.
     pub fn flushed(&mut self, now: Timestamp) {
         self.next_flush = now.saturating_add_millis(FLUSH_MS);

@@ -1,0 +1,156 @@
+//! What a revocation takes from memory, which streams it ends, and what is acknowledged.
+
+use authz_wire::link;
+
+use super::{
+    allow, deny,
+    rig::{Rig, restored, revoke, revoked, verdict},
+};
+use crate::machine::{Effect, updates::MAX_REVOCATIONS};
+
+fn resets(effects: &[Effect]) -> Vec<u32> {
+    let mut streams: Vec<u32> = effects
+        .iter()
+        .filter_map(|effect| if let Effect::Reset(stream, _) = effect { Some(*stream) } else { None })
+        .collect();
+    streams.sort_unstable();
+    streams
+}
+
+fn refusal(path: &str, n: u8, seq: u64) -> link::DecideResponse {
+    let mut response = deny(path, n, seq);
+    response.decision.as_mut().unwrap().reason = "revoked".into();
+    response.cacheable = false;
+    response
+}
+
+#[test]
+fn a_revocation_takes_its_callers_from_memory_and_no_others() {
+    let certificate = format!("certificate:{}", "01".repeat(32));
+    for scope in ["spiffe-id:spiffe://td/a/b", "path-prefix:spiffe://td/a", &certificate, "issuer-serial:CN=root#2"] {
+        let mut rig = Rig::new();
+        rig.learn(1, "/x", &allow("/a/b", 1, 1));
+        rig.learn(2, "/x", &allow("/c", 2, 1));
+        rig.update(&revoked(5, scope));
+        assert_eq!(verdict(rig.recall(1, "/x").as_ref()), "-", "{scope}");
+        assert_eq!(verdict(rig.recall(2, "/x").as_ref()), "allow permit /c", "{scope}");
+        assert_eq!(rig.machine.decisions.len(), 1, "{scope}");
+    }
+}
+
+#[test]
+fn the_sidecar_refuses_a_revoked_caller_once_and_memory_repeats_it_until_it_is_restored() {
+    let mut rig = Rig::new();
+    rig.learn(1, "/x", &allow("/a", 1, 1));
+    rig.update(&revoked(5, "spiffe-id:spiffe://td/a"));
+    assert_eq!(verdict(rig.recall(1, "/x").as_ref()), "-", "the first is the sidecar's, for audit");
+    rig.learn(1, "/x", &refusal("/a", 1, 5));
+    for path in ["/x", "/y"] {
+        assert_eq!(verdict(rig.recall(1, path).as_ref()), "deny revoked", "{path}");
+    }
+    rig.update(&restored(6, "spiffe-id:spiffe://td/a"));
+    assert_eq!(verdict(rig.recall(1, "/x").as_ref()), "-");
+    rig.learn(1, "/x", &allow("/a", 1, 6));
+    assert_eq!(verdict(rig.recall(1, "/x").as_ref()), "allow permit /a");
+}
+
+#[test]
+fn a_revocation_ends_when_it_says() {
+    let mut rig = Rig::new();
+    let until = link::Invalidation { expires_at_ms: rig.now + 100, ..revoke(5, "trust-domain:td") };
+    rig.update(&link::Update { invalidations: vec![until], seq: 5, ..Default::default() });
+    rig.learn(1, "/x", &refusal("/a", 1, 5));
+    assert_eq!(verdict(rig.recall(1, "/x").as_ref()), "deny revoked");
+    rig.now += 100;
+    assert_eq!(verdict(rig.recall(1, "/x").as_ref()), "-");
+}
+
+#[test]
+fn live_streams_of_revoked_credentials_end_and_all_others_go_on() {
+    let mut rig = Rig::new();
+    for (n, path) in [(1, "/a"), (2, "/a"), (3, "/b")] {
+        rig.learn(n, "/x", &allow(path, n, 1));
+    }
+    let (old, new, other) = (rig.open(1, "/x"), rig.open(2, "/x"), rig.open(3, "/x"));
+    let gone = rig.open(1, "/x");
+    rig.machine.closed(gone);
+    // Certificate n is issued at moment n.
+    let rotated = link::Invalidation { issued_before_ms: 2, ..revoke(5, "spiffe-id:spiffe://td/a") };
+    let effects = rig.update(&link::Update { invalidations: vec![rotated], seq: 5, ..Default::default() });
+    assert_eq!(resets(&effects), [old], "only what the mark covers");
+    assert!(matches!(effects.last(), Some(Effect::Send(_))), "acknowledged after it is in force: {effects:?}");
+    assert_eq!(resets(&rig.update(&restored(6, "trust-domain:td"))), [0_u32; 0]);
+    assert_eq!(resets(&rig.update(&revoked(7, "trust-domain:td"))), [new, other]);
+    assert_eq!((rig.machine.stats.resets, rig.machine.streams.len()), (3, 0));
+}
+
+#[test]
+fn a_stream_that_was_let_in_by_the_sidecar_ends_too() {
+    let mut rig = Rig::new();
+    rig.meet(1);
+    let stream = rig.ask(1, "/x");
+    let _ = rig.answer(stream, &allow("/a", 1, 1));
+    assert_eq!(resets(&rig.update(&revoked(5, "spiffe-id:spiffe://td/a"))), [stream]);
+}
+
+#[test]
+fn a_resync_forgets_everything_and_ends_streams_of_what_it_says_is_revoked() {
+    let mut rig = Rig::new();
+    rig.learn(1, "/x", &allow("/a", 1, 1));
+    rig.learn(2, "/x", &allow("/b", 2, 1));
+    let (a, _b) = (rig.open(1, "/x"), rig.open(2, "/x"));
+    rig.update(&revoked(3, "spiffe-id:spiffe://td/c"));
+    let invalidations = vec![revoke(9, "spiffe-id:spiffe://td/a")];
+    let effects = rig.update(&link::Update { resync: true, invalidations, seq: 9, ..Default::default() });
+    assert_eq!(resets(&effects), [a]);
+    for n in [1, 2] {
+        assert_eq!(verdict(rig.recall(n, "/x").as_ref()), "-");
+    }
+    rig.learn(4, "/x", &allow("/c", 4, 9));
+    assert_eq!(
+        verdict(rig.recall(4, "/x").as_ref()),
+        "allow permit /c",
+        "what the resync does not name is not revoked"
+    );
+    assert_eq!(rig.reports.last().unwrap().enforced_seq, 9);
+}
+
+#[test]
+fn a_scope_from_the_future_makes_it_forget_everybody() {
+    let mut rig = Rig::new();
+    rig.learn(1, "/x", &allow("/a", 1, 1));
+    let effects = rig.update(&revoked(5, "phase-of:moon"));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Log(..))));
+    assert_eq!(verdict(rig.recall(1, "/x").as_ref()), "-");
+}
+
+#[test]
+fn more_revocations_than_it_can_keep_make_it_ask_anew_and_lose_none() {
+    let mut rig = Rig::new();
+    rig.learn(1, "/x", &allow("/a", 1, 1));
+    rig.learn(2, "/x", &allow("/b", 2, 1));
+    rig.meet(2);
+    let stream = rig.ask(2, "/y");
+    rig.update(&revoked(2, "spiffe-id:spiffe://td/a"));
+    let others = (3..).take(MAX_REVOCATIONS).map(|seq| revoke(seq, &format!("spiffe-id:spiffe://else/{seq}")));
+    let last = 2 + u64::try_from(MAX_REVOCATIONS).unwrap();
+    let effects = rig.update(&link::Update { invalidations: others.collect(), seq: last, ..Default::default() });
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Log(..))), "it says so");
+    assert!(rig.machine.revocations.is_empty());
+    for n in [1, 2] {
+        assert_eq!(verdict(rig.recall(n, "/x").as_ref()), "-", "everybody is asked about");
+    }
+    let answered = rig.answer(stream, &allow("/b", 2, last - 1));
+    assert!(matches!(answered, crate::machine::Next::Ask(_)), "decided before what was forgotten");
+}
+
+#[test]
+fn what_is_in_force_is_acknowledged_at_once_and_with_every_report() {
+    let mut rig = Rig::new();
+    rig.update(&revoked(5, "trust-domain:else"));
+    assert_eq!(rig.reports.last().unwrap().enforced_seq, 5);
+    rig.now += 300;
+    rig.tick();
+    let beat = rig.reports.last().unwrap();
+    assert!(beat.beat > 0 && beat.enforced_seq == 5, "{beat:?}");
+}

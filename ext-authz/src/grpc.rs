@@ -6,3 +6,6 @@ pub mod ext_authz;
 pub mod link;
 pub mod response;
 pub mod watch;
+
+/// The service of Envoy's protocol, for those who serve it and need its name, not its messages.
+pub use envoy_types::pb::envoy::service::auth::v3::authorization_server::AuthorizationServer;

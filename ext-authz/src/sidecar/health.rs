@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use envoy_types::pb::envoy::service::auth::v3::authorization_server::AuthorizationServer;
 use tokio::sync::watch;
 use tonic::server::NamedService;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use super::{Parts, SidecarError};
 use crate::{
-    grpc::{ext_authz::ExtAuthz, link::LinkService},
+    grpc::{AuthorizationServer, ext_authz::ExtAuthz, link::LinkService},
     wire::link::link_server::LinkServer,
 };
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use envoy_types::pb::envoy::service::auth::v3::authorization_server::AuthorizationServer;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tonic::transport::{Server, server::Router};
@@ -11,7 +10,7 @@ use tracing::info;
 use super::{Admin, Parts, SidecarError, admin, health, named};
 use crate::{
     config::{AdminListener, Config},
-    grpc::{control::ControlService, ext_authz::ExtAuthz, link::LinkService},
+    grpc::{AuthorizationServer, control::ControlService, ext_authz::ExtAuthz, link::LinkService},
     socket::bind_unix,
     wire::{control::control_server::ControlServer, link::link_server::LinkServer},
 };

@@ -17,3 +17,4 @@ mod reload;
 mod restart;
 mod revocation;
 mod stress;
+mod tidy;

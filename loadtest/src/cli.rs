@@ -51,7 +51,7 @@ pub struct SuiteArgs {
     /// Another `ext_authz` gRPC server to compare with: loopback IP:PORT or the path of a Unix socket; may be repeated
     #[arg(long = "peer", value_name = "NAME=ADDRESS")]
     pub peers: Vec<Peer>,
-    /// Run these scenarios only, separated by commas
+    /// Run these scenarios and the peers only; names separated by commas
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub only: Vec<String>,
     /// Few and short rounds: shows that everything works, not how fast

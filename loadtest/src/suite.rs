@@ -78,6 +78,9 @@ pub async fn run(plan: &Plan, modules: Modules, progress: impl Fn(&str)) -> Resu
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
 pub enum SuiteFailed {
+    /// The sidecar is not what is shipped.
+    #[error("the sidecar {0} is a debug build; run `make bench`, or set COUNTERSIGN_BIN to a release build")]
+    DebugBuild(String),
     /// Envoy listens elsewhere.
     #[error(transparent)]
     Endpoint(#[from] InvalidEndpoint),

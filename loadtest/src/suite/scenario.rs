@@ -40,7 +40,7 @@ impl Scenario {
         fixed.chain(peers.iter().map(with)).collect()
     }
 
-    /// The scenarios named in `only`, or all if it is empty; in the order of [`Scenario::all`].
+    /// The scenarios named in `only`, or all if it is empty, and every peer; in the order of [`Scenario::all`].
     ///
     /// # Errors
     /// A name that no scenario has.
@@ -50,7 +50,10 @@ impl Scenario {
             let known = all.iter().map(|scenario| scenario.name.as_str()).collect::<Vec<_>>().join(", ");
             return Err(UnknownScenario { name: name.clone(), known });
         }
-        Ok(all.into_iter().filter(|scenario| only.is_empty() || only.contains(&scenario.name)).collect())
+        let wanted = |scenario: &Self| {
+            only.is_empty() || only.contains(&scenario.name) || matches!(scenario.kind, Kind::Peer(_))
+        };
+        Ok(all.into_iter().filter(wanted).collect())
     }
 }
 
@@ -95,7 +98,7 @@ mod tests {
 
     #[test]
     fn some_can_be_picked_but_none_invented() {
-        assert_eq!(names(&["peer_opa", "no_filter"]).unwrap(), ["no_filter", "peer_opa"]);
+        assert_eq!(names(&["no_filter"]).unwrap(), ["no_filter", "peer_opa"]);
         let error = names(&["rbac"]).unwrap_err().to_string();
         assert!(error.starts_with("there is no scenario `rbac`; there are: no_filter, rbac_1, "), "{error}");
     }

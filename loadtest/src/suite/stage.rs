@@ -145,6 +145,7 @@ impl Stage {
         if let Some(sidecar) = self.sidecars.get(&set) {
             return Ok((sidecar.clone(), socket));
         }
+        released(&countersign_tests::sidecar::binary())?;
         fs::create_dir(&directory).map_err(SuiteFailed::Files)?;
         let mut sidecar = sidecar::start(&directory, set, &self.authority).await.map_err(SuiteFailed::Files)?;
         let shared = Shared { process: sidecar.process().id(), harness: Rc::new(sidecar) };
@@ -172,6 +173,12 @@ struct Shared {
     harness: Rc<Sidecar>,
 }
 
+/// The harness takes the newest build, which is right for tests; a debug build is several times slower.
+fn released(binary: &Path) -> Result<(), SuiteFailed> {
+    let debug = binary.parent().is_some_and(|directory| directory.ends_with("debug"));
+    if debug { Err(SuiteFailed::DebugBuild(binary.display().to_string())) } else { Ok(()) }
+}
+
 fn existing(module: &Path) -> Result<PathBuf, SuiteFailed> {
     let missing = || SuiteFailed::NoModule(module.display().to_string());
     module.is_file().then(|| module.to_path_buf()).ok_or_else(missing)
@@ -192,3 +199,16 @@ const FILTER: &str = "filter";
 const SERVER_NAME: &str = "localhost";
 const RBAC_ALLOWED: &str = "http.mesh.rbac.allowed";
 const CHECK_OK: &str = "http.mesh.ext_authz.countersign.ok";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_debug_build_of_the_sidecar_is_not_measured() {
+        assert!(released(Path::new("target/release/countersign")).is_ok());
+        assert!(released(Path::new("/usr/bin/countersign")).is_ok());
+        let error = released(Path::new("target/debug/countersign")).unwrap_err().to_string();
+        assert!(error.contains("target/debug/countersign is a debug build"), "{error}");
+    }
+}

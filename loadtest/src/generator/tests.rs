@@ -44,7 +44,7 @@ async fn arrivals_that_a_stuck_server_never_got_to_count_too() {
 
     assert_eq!((measured.answers(), measured.unfinished), (2, 198));
     let p50 = measured.percentile(50.0).unwrap();
-    assert!(p50 >= Duration::from_millis(1_000), "p50 is {p50:?}");
+    assert!(p50 >= Duration::from_secs(1), "p50 is {p50:?}");
 }
 
 #[tokio::test]

@@ -47,14 +47,10 @@ impl<'s> Gate<'s> {
     {
         let caller = self.caller(facts, now)?;
         let http = facts.http.as_ref().map_err(|_| Denial::of(Reason::RequestMalformed))?;
-        for read in self.plan.reads() {
-            if let Read::Header(name) = read
-                && matches!(http.headers.one(name), HeaderValue::Many | HeaderValue::NotText)
-            {
-                return Err(Denial::of(Reason::HeaderAmbiguous));
-            }
+        match self.plan.reads().iter().find_map(|read| unreadable(http, read)) {
+            Some(reason) => Err(Denial::of(reason)),
+            None => Ok(Admitted { caller, facts, http, plan: self.plan }),
         }
-        Ok(Admitted { caller, facts, http, plan: self.plan })
     }
 
     fn caller<'a>(&self, facts: &'a Facts<'a>, now: Timestamp) -> Result<&'a Caller, Denial> {
@@ -95,6 +91,18 @@ impl<'a> Admitted<'a> {
     /// The plan it was admitted under.
     pub fn plan(&self) -> &'a Plan {
         self.plan
+    }
+}
+
+/// What keeps policies from reading this fact in one way only.
+fn unreadable(http: &Http<'_>, read: &Read) -> Option<Reason> {
+    match read {
+        Read::Header(name) => matches!(http.headers.one(name), HeaderValue::Many | HeaderValue::NotText)
+            .then_some(Reason::HeaderAmbiguous),
+        // Hosts are equal without regard to case (RFC 9110 §4.2.3), texts in policies are not: a `forbid` on a host must
+        // not be passed by shouting it.
+        Read::Host => http.host.bytes().any(|byte| byte.is_ascii_uppercase()).then_some(Reason::RequestMalformed),
+        _ => None,
     }
 }
 

@@ -62,6 +62,24 @@ fn outcome(wrong: &Wrong, now: Timestamp) -> Result<(), Denial> {
 }
 
 #[test]
+fn a_host_that_policies_read_may_not_be_shouted() {
+    let (caller, revocations) = (caller(), RevocationSet::default());
+    let admitted = |host: &str, reads: Vec<Read>| {
+        let facts = Facts {
+            caller: Presented::Verified(&caller),
+            http: Http::new("GET", "/", host, "https", "HTTP/2", &NoHeaders),
+            source_ip: None,
+            sni: None,
+        };
+        Gate::new(&revocations, &Plan::new(PolicyDigest([0; 32]), reads)).admit(&facts, NOW).map(|_| ())
+    };
+    let refused = Err(Denial::of(Reason::RequestMalformed));
+    assert_eq!(admitted("orders.test", vec![Read::Host]), Ok(()));
+    assert_eq!(admitted("Orders.test", vec![Read::Host]), refused);
+    assert_eq!(admitted("Orders.test", vec![Read::Path]), Ok(()), "nobody reads it");
+}
+
+#[test]
 fn a_proven_caller_in_force_with_a_well_formed_request_passes() {
     assert_eq!(outcome(&Wrong::default(), NOW), Ok(()));
 }

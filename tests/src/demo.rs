@@ -1,5 +1,5 @@
-//! `make demo`: boots two hops, plays a scenario in which each step is checked, and stays up for the reader's own hands;
-//! it has no other way into the product than operators have.
+//! `make demo`: boots two hops, plays a scenario in which each step is checked, and stays up for the reader's own
+//! hands; it has no other way into the product than operators have.
 
 mod caller;
 mod chain;
@@ -16,6 +16,7 @@ mod show;
 mod visit;
 
 use std::env;
+use std::fs;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
@@ -32,7 +33,12 @@ pub fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     match arguments.as_slice() {
         [] => runtime.block_on(keeper::keep()),
-        [stage, dir] if stage == keeper::STAGE => runtime.block_on(perform(Path::new(dir))),
+        [stage, dir] if stage == keeper::STAGE => {
+            let code = runtime.block_on(perform(Path::new(dir)));
+            // The keeper does it too, unless it was killed.
+            let _ = fs::remove_dir_all(dir);
+            code
+        }
         _ => {
             eprintln!("demo: takes no arguments; DEMO_EXIT=1 makes it leave after its scenario");
             ExitCode::from(2)
@@ -48,7 +54,7 @@ async fn perform(dir: &Path) -> ExitCode {
         // Whatever was booted is dropped, and so killed, with the play.
         _ = &mut leave => ExitCode::from(INTERRUPTED),
         chain = play(dir, &mut show) => {
-            if !env::var_os("DEMO_EXIT").is_some_and(|value| value == "1") {
+            if env::var_os("DEMO_EXIT").is_none_or(|value| value != "1") {
                 closing::lines_to_paste(&chain, &show);
                 let _ = leave.await;
             }

@@ -36,7 +36,7 @@ impl Caller {
 
     /// As [`Caller::get`], with another method.
     pub async fn send(&mut self, method: Method, path: &str) -> Result<(Reply, Duration), Unanswered> {
-        timeout(PATIENCE, self.exchange(method, path)).await.unwrap_or(Err(Unanswered::Late))
+        timeout(PATIENCE, Box::pin(self.exchange(method, path))).await.unwrap_or(Err(Unanswered::Late))
     }
 
     /// The client, for connections of their own.

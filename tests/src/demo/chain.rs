@@ -45,7 +45,7 @@ impl Chain {
     pub async fn boot(dir: &Path, show: &Show) -> Self {
         let start = Instant::now();
         show.title("Countersign: two hops, each with a real Envoy, its filter and a sidecar");
-        show.line("  app → Envoy \"web\" → mTLS → Envoy \"orders\" → service    trust domain demo.test, root and intermediate");
+        show.line("  app → Envoy web → mTLS → Envoy orders → service; trust domain demo.test with an intermediate");
         show.line(&format!("  all files in {}", dir.display()));
         show.progress("  booting: certificates");
         let authority = Authority::new("demo.test").with_intermediate();

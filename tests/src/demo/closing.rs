@@ -17,13 +17,16 @@ pub async fn excerpts(chain: &Chain, show: &Show) {
     }
     for name in ["hits", "resets"] {
         let stats = chain.web.envoy.stats_matching(&format!("countersign[._]{name}$")).await;
-        stats.iter().for_each(|(name, value)| show.line(&format!("  {name} {value}  (a stat of Envoy web)")));
+        for (name, value) in stats {
+            show.line(&format!("  {name} {value}  (a stat of Envoy web)"));
+        }
     }
     show.title("Audit trail (excerpt, shortened)");
     for (hop, wanted) in TOLD {
         // What filters did alone is told a moment after they are back.
-        let line = until(async || find(hop_of(chain, hop), wanted)).await;
-        line.into_iter().for_each(|line| show.line(&line));
+        if let Some(line) = until(async || find(hop_of(chain, hop), wanted)).await {
+            show.line(&line);
+        }
     }
 }
 
@@ -47,7 +50,7 @@ pub fn lines_to_paste(chain: &Chain, show: &Show) {
         ("curl -s --unix-socket web/admin.sock http://localhost/metrics | grep ^countersign_".to_owned(), ""),
         ("tail -f web/audit.jsonl orders/audit.jsonl".to_owned(), ""),
         ("$EDITOR orders/policies.cedar".to_owned(), "in force when saved"),
-        ("curl -s --unix-socket web/envoy/admin.sock 'http://localhost/stats?filter=countersign'".to_owned(), ""),
+        ("curl -s --unix-socket web/envoy/admin.sock 'http://localhost/stats?filter=wasmcustom'".to_owned(), ""),
     ];
     for (line, remark) in lines {
         let remark = if remark.is_empty() { String::new() } else { format!("  # {remark}") };

@@ -95,8 +95,11 @@ impl Hop {
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
-    /// The audit line of one decision.
+    /// The audit line of one decision; none for no ID.
     pub async fn audited(&self, decision_id: &str) -> Option<Value> {
+        if decision_id.is_empty() {
+            return None;
+        }
         until(async || self.audit().into_iter().find(|line| line["decision_id"] == decision_id)).await
     }
 

@@ -1,5 +1,5 @@
-//! Makes sure that nothing of the demo outlives it: runs the stage in a process group of its own and ends the whole group
-//! with it, however it ends; it boots nothing else itself.
+//! Makes sure that nothing of the demo outlives it: runs the stage in a process group of its own and ends the whole
+//! group with it, however it ends; it boots nothing else itself.
 
 use std::env;
 use std::path::Path;

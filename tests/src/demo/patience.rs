@@ -1,4 +1,4 @@
-//! Waits for what a step wants to see; unlike the tests' own waiting it never panics, because a step that fails is a row.
+//! Waits for what a step wants to see; unlike the tests' own waiting it never panics: a step that fails is a row.
 
 use std::time::{Duration, Instant};
 

@@ -23,6 +23,7 @@ impl Show {
     }
 
     /// A line of its own.
+    #[expect(clippy::unused_self, reason = "everything that is shown goes through the page")]
     pub fn line(&self, text: &str) {
         println!("{text}");
     }
@@ -63,7 +64,9 @@ impl Show {
         println!("{}", row.replacen(mark, &self.paint(colour, mark), 1));
         if !faults.is_empty() {
             self.failed += 1;
-            faults.iter().for_each(|fault| println!("      {}", self.paint("31", fault)));
+            for fault in &faults {
+                println!("      {}", self.paint("31", fault));
+            }
         }
         took
     }

@@ -1,4 +1,4 @@
-//! One request through the chain and what each hop wrote of it in its access log: the operator's view beside the client's.
+//! One request through the chain, and what each hop wrote of it in its access log; it judges only when asked.
 
 use std::time::{Duration, Instant};
 
@@ -72,7 +72,7 @@ impl Visit {
     }
 
     /// Whether every hop answered from its filter's memory.
-    pub fn from_memory(&self) -> bool {
+    pub fn is_from_memory(&self) -> bool {
         self.notes.iter().all(|note| note.source == "filter")
     }
 
@@ -86,21 +86,23 @@ impl Visit {
     }
 
     /// As a row, with `more` behind its words.
-    pub fn seen(&self, more: &str) -> Seen {
+    fn seen(&self, more: &str) -> Seen {
         Seen::new(self.took, format!("{}{more}", self.words()))
     }
 
     /// As a row that is as it should be if it was allowed by `hops` hops.
     pub fn allowed(&self, hops: usize, more: &str) -> Seen {
-        let seen = self.seen(more);
-        seen.check(self.status() == Some(StatusCode::OK), "the status should be 200")
+        let ok = self.status() == Some(StatusCode::OK);
+        self.seen(if ok { more } else { "" })
+            .check(ok, "the status should be 200")
             .check(self.notes.len() == hops, format!("{hops} access logs should have it, {} do", self.notes.len()))
     }
 
     /// As a row that is as it should be if `hop` denied it for `reason`.
     pub fn denied(&self, hop: &str, reason: &str, more: &str) -> Seen {
         let by_hop = self.denial().is_some_and(|note| note.hop == hop && note.reason == reason);
-        self.seen(more).check(by_hop, format!("{hop} should have denied it for the reason {reason}"))
+        self.seen(if by_hop { more } else { "" })
+            .check(by_hop, format!("{hop} should have denied it for the reason {reason}"))
     }
 }
 

@@ -23,7 +23,7 @@ pub async fn play(chain: &mut Chain, show: &mut Show) {
 
 async fn from_memory(chain: &mut Chain) -> Seen {
     let visit = visit(chain).await;
-    visit.allowed(2, "; both filters answered").check(visit.from_memory(), "both filters should have answered")
+    visit.allowed(2, "; both filters answered").check(visit.is_from_memory(), "both filters should have answered")
 }
 
 async fn lease_over(chain: &mut Chain, killed: Instant) -> Seen {

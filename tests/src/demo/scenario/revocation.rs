@@ -1,4 +1,4 @@
-//! Steps about what was allowed and is taken back: by signals, for requests, memories and an open stream, and by policy.
+//! Steps about what was allowed and is taken back, by signal or by policy: requests, memories, an open stream.
 
 use std::time::{Duration, Instant};
 

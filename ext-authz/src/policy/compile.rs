@@ -14,7 +14,7 @@ use super::{
     scope::{Scope, Target},
     shape::Shape,
     source::{Source, Sources},
-    statement::{self, Statement},
+    statement::{self, Conditions, Statement},
     vocabulary::{BUILT_IN_SCHEMA, Vocabulary},
 };
 
@@ -88,8 +88,8 @@ fn check_not_empty(sources: &Sources, statements: &[Statement<'_>], problems: &m
 fn check_depth(statements: &[Statement<'_>], problems: &mut Vec<Problem>) {
     for statement in statements {
         let mut reads = Reads::default();
-        if let Ok(policy) = statement.policy.to_pst() {
-            reads.add(&policy, &[]);
+        if let Conditions::Known(policy) = &statement.conditions {
+            reads.add(policy, &[]);
         }
         if reads.depth > MAX_DEPTH {
             let message = format!(
@@ -196,9 +196,10 @@ fn applicable(
     let mut builder = Builder::default();
     for statement in statements {
         let Some(scope) = Scope::of(&statement.policy, &target) else { continue };
-        match statement.policy.to_pst() {
-            Ok(policy) => found.reads.add(&policy, &shapes),
-            Err(_) => found.reads.everything(&shapes),
+        match &statement.conditions {
+            Conditions::Absent => {}
+            Conditions::Known(policy) => found.reads.add(policy, &shapes),
+            Conditions::Opaque => found.reads.everything(&shapes),
         }
         builder.add(&statement.policy, scope)?;
         found.count += 1;

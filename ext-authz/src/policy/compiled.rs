@@ -138,7 +138,12 @@ impl CompiledPolicies {
     pub(super) fn candidates(&self, admitted: &Admitted<'_>) -> usize {
         let caller = self.callers.view(admitted.caller().credential().id()).unwrap();
         let action = &self.methods[admitted.http().method].action;
-        caller.policies.iter().flat_map(|bucket| bucket.of_action(action)).map(|set| set.num_of_policies()).sum()
+        caller
+            .policies
+            .iter()
+            .flat_map(|bucket| bucket.of_action(action))
+            .map(cedar_policy::PolicySet::num_of_policies)
+            .sum()
     }
 
     fn conclude(&self, findings: Findings, now: Timestamp) -> Judgement {

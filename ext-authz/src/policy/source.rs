@@ -87,9 +87,9 @@ mod tests {
             |s| s.deny_limit_millis = 9,
         ];
         for (at, change) in changes.iter().enumerate() {
-            let mut changed = sources();
-            change(&mut changed);
-            assert_ne!(changed.digest("schema"), base, "change {at}");
+            let mut other = sources();
+            change(&mut other);
+            assert_ne!(other.digest("schema"), base, "change {at}");
         }
         assert_ne!(sources().digest("other"), base);
         assert_eq!(sources().digest("schema"), base);

@@ -1,13 +1,13 @@
 //! Policies out of text, each with its name and place; it does not know what they may speak about.
 
-use std::{collections::HashMap, sync::Arc};
-
-use cedar_policy::{Policy, PolicyId};
-
-use super::{
-    problem::{Position, Problem},
-    source::Source,
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
 };
+
+use cedar_policy::{Policy, PolicyId, pst};
+
+use super::{problem::Problem, source::Source};
 
 /// A policy that parsed.
 #[derive(Clone, Debug)]
@@ -16,10 +16,23 @@ pub(super) struct Statement<'s> {
     pub name: Arc<str>,
     /// The policy.
     pub policy: Policy,
+    /// What stands behind its scope.
+    pub conditions: Conditions,
     /// Where it stands.
     pub source: &'s Source,
     /// Byte offset of its first character there.
     pub offset: usize,
+}
+
+/// The `when` and `unless` of a policy.
+#[derive(Clone, Debug)]
+pub(super) enum Conditions {
+    /// There are none.
+    Absent,
+    /// Within this syntax tree.
+    Known(Box<pst::Policy>),
+    /// Cedar has no syntax tree for it, so they may read anything.
+    Opaque,
 }
 
 /// Longest `@id`: names travel in headers and metrics of other systems.
@@ -31,32 +44,44 @@ const MAX_OPERATORS: usize = 10_000;
 /// Parses all policies of all sources; what is wrong goes to `problems`.
 pub(super) fn parse_all<'s>(sources: &'s [Source], problems: &mut Vec<Problem>) -> Vec<Statement<'s>> {
     let mut statements: Vec<Statement<'s>> = Vec::new();
-    let mut taken: HashMap<Arc<str>, Problem> = HashMap::new();
+    let mut taken: HashMap<Arc<str>, (&Source, usize)> = HashMap::new();
     for source in sources {
+        // Counted on from the policy before: from the start each time would take the square of the length.
+        let (mut line, mut counted) = (1, 0);
         for (offset, text) in split(&source.text) {
-            let Some(statement) = parse(source, offset, text, problems) else { continue };
-            let place = Problem::at(source, offset, "");
-            if let Some(first) = taken.get(&statement.name) {
-                let (name, first) = (&statement.name, first.to_string());
-                let message =
-                    format!("policy {name:?} exists already at {}; give it another @id", first.trim_end_matches(": "));
-                problems.push(Problem { message, ..place });
-                continue;
+            line += source.text.get(counted..offset).unwrap_or_default().matches('\n').count();
+            counted = offset;
+            let Some(statement) = parse(source, offset, line, text, problems) else { continue };
+            match taken.entry(Arc::clone(&statement.name)) {
+                Entry::Vacant(free) => {
+                    free.insert((source, line));
+                    statements.push(statement);
+                }
+                Entry::Occupied(first) => {
+                    let (name, (file, line)) = (&statement.name, first.get());
+                    let message =
+                        format!("policy {name:?} exists already at {}:{line}; give it another @id", file.name);
+                    problems.push(Problem::at(source, offset, message));
+                }
             }
-            taken.insert(Arc::clone(&statement.name), place);
-            statements.push(statement);
         }
     }
     statements
 }
 
-fn parse<'s>(source: &'s Source, offset: usize, text: &str, problems: &mut Vec<Problem>) -> Option<Statement<'s>> {
+fn parse<'s>(
+    source: &'s Source,
+    offset: usize,
+    line: usize,
+    text: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<Statement<'s>> {
     if operators(text) > MAX_OPERATORS {
         let message = format!("policy has more than {MAX_OPERATORS} operators and brackets; split it");
         problems.push(Problem::at(source, offset, message));
         return None;
     }
-    let fallback = format!("{}:{}", source.name, Position::of(&source.text, offset).line);
+    let fallback = format!("{}:{line}", source.name);
     match Policy::parse(Some(PolicyId::new(&fallback)), text) {
         Ok(policy) => {
             let name: Arc<str> = policy.annotation("id").unwrap_or(&fallback).into();
@@ -65,12 +90,22 @@ fn parse<'s>(source: &'s Source, offset: usize, text: &str, problems: &mut Vec<P
                 problems.push(Problem::at(source, offset, message));
                 return None;
             }
-            Some(Statement { policy: policy.new_id(PolicyId::new(&name)), name, source, offset })
+            let conditions = Conditions::of(&policy);
+            Some(Statement { policy: policy.new_id(PolicyId::new(&name)), conditions, name, source, offset })
         }
         Err(errors) => {
             problems.extend(errors.iter().map(|error| Problem::diagnosed(source, offset, error)));
             None
         }
+    }
+}
+
+impl Conditions {
+    fn of(policy: &Policy) -> Self {
+        if !policy.has_non_scope_constraint() {
+            return Self::Absent;
+        }
+        policy.to_pst().map_or(Self::Opaque, |tree| Self::Known(Box::new(tree)))
     }
 }
 

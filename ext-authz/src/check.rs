@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     cache::{Answer, DecisionCache},
-    identity::{PresentedCertificate, Refusal, Verifier},
+    identity::{PresentedCertificate, Refusal, TrustDigest, Verifier},
     state::{Live, State},
 };
 
@@ -77,6 +77,11 @@ impl Checker {
         self.verifier.verify_or_explain(certificate, now)
     }
 
+    /// The trust bundles in force, if any yet. Who asks before [`Checker::identify`] gets those, or older ones, that it used.
+    pub fn trust(&self) -> Option<TrustDigest> {
+        self.state.load().trust()
+    }
+
     /// Decides one request.
     pub fn decide(&self, facts: &Facts<'_>, now: Timestamp) -> Outcome {
         let snapshot = self.state.load();
@@ -109,7 +114,7 @@ fn refused(reason: Reason, live: Option<Live<'_>>) -> Outcome {
     Outcome {
         decision: Arc::new(Decision::refuse(fresh_id(), reason)),
         source: Source::Gate,
-       
+
         seq: live.map_or(Seq::default(), |live| live.seq()),
         policy: live.map(|live| live.digest()),
         revoked: None,

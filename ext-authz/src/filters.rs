@@ -2,6 +2,7 @@
 
 mod enforcement;
 mod registry;
+mod reports;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -14,6 +15,7 @@ use tokio::sync::watch;
 pub use enforcement::{Enforcement, FilterState};
 pub use registry::Counts;
 use registry::{Registry, Session};
+pub use reports::Received;
 
 /// The filters, shared by every stream: clones are the same set.
 ///
@@ -92,6 +94,11 @@ impl FilterHandle {
     /// Notes that the filter has everything up to `seq` in force.
     pub fn acked(&self, seq: Seq, now: Instant) {
         self.filters.update(|registry| registry.acked(&self.instance, seq, now));
+    }
+
+    /// Takes the number of a report; the same number again, on this stream or another one, is not new.
+    pub fn received(&self, number: u64) -> Received {
+        self.filters.lock().received(&self.instance, number)
     }
 
     /// Notes that the filter may answer alone until `until`. Call it before the lease is sent: a lease that is under way

@@ -1,5 +1,6 @@
 //! The gRPC doors: the one place that knows Envoy's types; what is decided behind them is not theirs.
 
+mod basis;
 pub mod control;
 pub mod desk;
 pub mod ext_authz;

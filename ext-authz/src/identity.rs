@@ -14,7 +14,7 @@ mod test_pki;
 mod validity;
 mod verifier;
 
-pub use bundle::{Bundle, Bundles, InvalidBundle};
+pub use bundle::{Bundle, Bundles, InvalidBundle, TrustDigest};
 pub use bundle_files::{BundleFiles, BundleSource, InvalidBundleFile, InvalidBundleFiles, Reload};
 pub use presented::PresentedCertificate;
 pub use refusal::Refusal;

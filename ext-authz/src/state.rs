@@ -3,16 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
-use authz_core::{
-    gate::Gate,
-    plan::PolicyDigest,
-    revocation::RevocationSet,
-    signal::Seq,
-    time::Timestamp,
-};
+use authz_core::{gate::Gate, plan::PolicyDigest, revocation::RevocationSet, signal::Seq, time::Timestamp};
 use tokio::sync::watch;
 
-use crate::{policy::CompiledPolicies, signals::Entry};
+use crate::{identity::TrustDigest, policy::CompiledPolicies, signals::Entry};
 
 /// What every request of one moment is decided on.
 #[derive(Clone, Default)]
@@ -20,7 +14,7 @@ pub struct Snapshot {
     view: View,
     replayed: bool,
     policy: Option<Arc<CompiledPolicies>>,
-    trusted: bool,
+    trust: Option<TrustDigest>,
 }
 
 /// What is known of the log.
@@ -67,7 +61,7 @@ impl Part {
 impl Snapshot {
     /// The snapshot as something that can decide, or nothing while a part is missing.
     pub fn live(&self) -> Option<Live<'_>> {
-        let policy = self.policy.as_deref().filter(|_| self.replayed && self.trusted)?;
+        let policy = self.policy.as_deref().filter(|_| self.replayed && self.trust.is_some())?;
         Some(Live { view: &self.view, policy })
     }
 
@@ -76,13 +70,19 @@ impl Snapshot {
         match part {
             Part::Log => self.replayed,
             Part::Policy => self.policy.is_some(),
-            Part::Trust => self.trusted,
+            Part::Trust => self.trust.is_some(),
         }
     }
 
     /// The view of the log, once it was replayed.
     pub fn view(&self) -> Option<&View> {
         self.replayed.then_some(&self.view)
+    }
+
+    /// Which trust bundles are in, once some are. Set after the verifier has them: what it names, or something newer, is
+    /// what callers are verified against.
+    pub fn trust(&self) -> Option<TrustDigest> {
+        self.trust
     }
 
     /// The policy set, once one was accepted.
@@ -171,9 +171,9 @@ impl State {
         self.update(|snapshot| snapshot.policy = Some(policy));
     }
 
-    /// Notes that trust bundles are in.
-    pub fn set_trusted(&self) {
-        self.update(|snapshot| snapshot.trusted = true);
+    /// Notes which trust bundles the verifier has.
+    pub fn set_trusted(&self, trust: TrustDigest) {
+        self.update(|snapshot| snapshot.trust = Some(trust));
     }
 
     fn update(&self, change: impl FnOnce(&mut Snapshot)) {

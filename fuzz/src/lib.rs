@@ -81,7 +81,7 @@ fn state() -> Arc<State> {
     let state = State::default();
     let policies = policy::compile(&sources()).expect("policies");
     state.set_replayed();
-    state.set_trusted();
+    state.set_trusted(countersign::identity::TrustDigest([0; 32]));
     state.set_policy(Arc::new(policies));
     Arc::new(state)
 }

@@ -117,6 +117,9 @@ pub struct HitsRecord {
     pub caller: String,
     /// Which filter VM.
     pub filter: String,
+    /// The number of its report: together with the VM it tells a count that is in the trail twice, once by each of two
+    /// runs of the sidecar, if the first did not live to confirm it.
+    pub report: u64,
 }
 
 /// Denials a filter made on its own.
@@ -129,6 +132,8 @@ pub struct LocalRecord {
     pub count: u64,
     /// Which filter VM.
     pub filter: String,
+    /// The number of its report, as in [`HitsRecord`].
+    pub report: u64,
 }
 
 /// An accepted signal.
@@ -150,10 +155,11 @@ impl Record {
             Self::Hits(it) => json!({
                 "kind": "filter_hits", "time": rfc3339(it.at), "decision_id": it.decision_id, "count": it.count,
                 "verdict": it.verdict.as_str(), "reason": it.reason, "caller": it.caller, "filter": it.filter,
+                "report": it.report,
             }),
             Self::Local(it) => json!({
                 "kind": "filter_local", "time": rfc3339(it.at), "verdict": "deny", "reason": it.reason,
-                "count": it.count, "filter": it.filter,
+                "count": it.count, "filter": it.filter, "report": it.report,
             }),
             Self::Signal(it) => it.as_json(),
         };

@@ -8,11 +8,16 @@ use std::{
 
 use authz_core::signal::Seq;
 
-use super::{Enforcement, FilterState};
+use super::{
+    Enforcement, FilterState,
+    reports::{Received, Reports},
+};
 
 #[derive(Debug)]
 pub(super) struct Registry {
     filters: HashMap<Arc<str>, Filter>,
+    // Outlives the filters above: one that was away for longer than its lease sends again what was not confirmed.
+    reports: Reports,
     next_session: u64,
     unknown_until: Option<Instant>,
 }
@@ -43,7 +48,7 @@ struct Filter {
 
 impl Registry {
     pub(super) fn new(unknown_until: Option<Instant>) -> Self {
-        Self { filters: HashMap::new(), next_session: 0, unknown_until }
+        Self { filters: HashMap::new(), reports: Reports::default(), next_session: 0, unknown_until }
     }
 
     pub(super) fn connect(&mut self, instance: &Arc<str>, node: &Arc<str>, now: Instant) -> Session {
@@ -71,6 +76,10 @@ impl Registry {
             let surplus = filter.acks.len().saturating_sub(MAX_ACKS);
             filter.acks.drain(..surplus);
         }
+    }
+
+    pub(super) fn received(&mut self, instance: &Arc<str>, number: u64) -> Received {
+        self.reports.receive(instance, number)
     }
 
     /// Counts for a replaced stream too: the lease may have reached the filter.

@@ -67,12 +67,23 @@ impl Desk {
             Err(refusal) => (None, Some(refusal.detail().to_owned())),
         };
         let answered = Answered { outcome, caller };
-        self.metrics.decided(asked.mode, answered.outcome.source, &answered.outcome.decision, started.elapsed().as_secs_f64());
+        self.metrics.decided(
+            asked.mode,
+            answered.outcome.source,
+            &answered.outcome.decision,
+            started.elapsed().as_secs_f64(),
+        );
         self.record(&answered, detail, (asked.mode, asked.line, asked.source_ip), now);
         answered
     }
 
-    fn record(&self, answered: &Answered, detail: Option<String>, asked: (Mode, RequestLine, Option<IpAddr>), at: Timestamp) {
+    fn record(
+        &self,
+        answered: &Answered,
+        detail: Option<String>,
+        asked: (Mode, RequestLine, Option<IpAddr>),
+        at: Timestamp,
+    ) {
         let (mode, request, source_ip) = asked;
         let Outcome { decision, source, seq, policy, revoked } = answered.outcome.clone();
         debug!(

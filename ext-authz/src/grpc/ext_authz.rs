@@ -9,7 +9,8 @@ use authz_core::{
 use envoy_types::pb::envoy::{
     config::core::v3::{Address, address::Address as AddressKind},
     service::auth::v3::{
-        AttributeContext, CheckRequest, CheckResponse, attribute_context::HttpRequest, authorization_server::Authorization,
+        AttributeContext, CheckRequest, CheckResponse, attribute_context::HttpRequest,
+        authorization_server::Authorization,
     },
 };
 use tonic::{Request, Response, Status};

@@ -17,10 +17,11 @@ use crate::{
     check::{Outcome, Source},
     clock,
     grpc::{
+        basis::basis,
         desk::{Answered, Asked, Desk},
         watch::{Watch, Watching},
     },
-    identity::PresentedCertificate,
+    identity::{PresentedCertificate, TrustDigest},
     metrics::Mode,
     wire::link::{self, DecideRequest, DecideResponse, Report, Update, link_server::Link},
 };
@@ -42,8 +43,10 @@ impl LinkService {
     }
 
     fn decide_now(&self, request: &DecideRequest) -> DecideResponse {
-        let headers: Vec<(&str, &[u8])> = request.headers.iter().map(|it| (it.name.as_str(), it.value.as_slice())).collect();
-        let xfcc = headers.iter().filter(|(name, _)| *name == "x-forwarded-client-cert").map(|(_, value)| *value).collect();
+        let headers: Vec<(&str, &[u8])> =
+            request.headers.iter().map(|it| (it.name.as_str(), it.value.as_slice())).collect();
+        let xfcc =
+            headers.iter().filter(|(name, _)| *name == "x-forwarded-client-cert").map(|(_, value)| *value).collect();
         let certificate = std::str::from_utf8(&request.peer_certificate).ok().filter(|pem| !pem.is_empty());
         let asked = Asked {
             mode: Mode::Link,
@@ -53,7 +56,9 @@ impl LinkService {
             sni: Some(request.sni.as_str()).filter(|name| !name.is_empty()),
             line: request_line(&headers),
         };
-        wire_response(&self.desk.answer(asked, clock::now()))
+        // Asked before the caller is verified: if bundles change in between, the answer names the old ones and is not kept.
+        let trust = self.desk.checker.trust();
+        wire_response(&self.desk.answer(asked, clock::now()), trust)
     }
 }
 
@@ -85,7 +90,7 @@ fn request_line(headers: &[(&str, &[u8])]) -> RequestLine {
     RequestLine::new(&text(":method"), &text(":path"), &text(":authority"), value("x-request-id"))
 }
 
-fn wire_response(answered: &Answered) -> DecideResponse {
+fn wire_response(answered: &Answered, trust: Option<TrustDigest>) -> DecideResponse {
     let Outcome { decision, source, seq, policy, .. } = &answered.outcome;
     let verdict = match decision.verdict {
         Verdict::Allow => link::Verdict::Allow,
@@ -102,7 +107,7 @@ fn wire_response(answered: &Answered) -> DecideResponse {
         }),
         caller: answered.caller.as_deref().map(wire_caller),
         seq: seq.0,
-        plan: policy.map_or_else(Vec::new, |digest| digest.0.to_vec()),
+        plan: policy.zip(trust).map_or_else(Vec::new, |(policy, trust)| basis(policy, trust).to_vec()),
         cacheable: *source != Source::Gate && decision.reason.class() != Class::Error,
     }
 }

@@ -10,10 +10,8 @@ use authz_core::{
 use envoy_types::pb::{
     envoy::{
         config::core::v3::{HeaderValue, HeaderValueOption, header_value_option::HeaderAppendAction},
+        service::auth::v3::{CheckResponse, DeniedHttpResponse, OkHttpResponse, check_response::HttpResponse},
         r#type::v3::HttpStatus,
-        service::auth::v3::{
-            CheckResponse, DeniedHttpResponse, OkHttpResponse, check_response::HttpResponse,
-        },
     },
     google::{
         protobuf::{BoolValue, ListValue, Struct, Value, value::Kind},

@@ -8,7 +8,7 @@ use std::{
 
 use authz_core::{
     decision::Verdict,
-    plan::{Plan, PolicyDigest},
+    plan::Plan,
     reason::Reason,
     revocation::Mark,
     scope::Scope,
@@ -23,6 +23,7 @@ use crate::{
     audit::{Audit, HitsRecord, LocalRecord, Record},
     clock,
     filters::{FilterHandle, Filters},
+    grpc::basis::basis,
     metrics::Metrics,
     signals::{Entry, SignalPlane, Tail, TailEnd},
     state::State,
@@ -49,8 +50,11 @@ pub struct Watching {
 pub struct Watch {
     shared: Arc<Watching>,
     updates: mpsc::Sender<Result<Update, Status>>,
-    plan: Option<PolicyDigest>,
-    received_report: u64,
+    basis: Option<[u8; 32]>,
+    // INVARIANT: the last position stated on this stream; the filter can't have more in force.
+    delivered: Seq,
+    // From when it was told to start over until it has: what it says of positions is about what it then forgets.
+    starting_over: bool,
     enforced: Seq,
     name: String,
 }
@@ -71,7 +75,15 @@ const NAME_LIMIT: usize = 128;
 impl Watch {
     /// A watch that answers into `updates`.
     pub fn new(shared: Arc<Watching>, updates: mpsc::Sender<Result<Update, Status>>) -> Self {
-        Self { shared, updates, plan: None, received_report: 0, enforced: Seq(0), name: String::new() }
+        Self {
+            shared,
+            updates,
+            basis: None,
+            delivered: Seq(0),
+            starting_over: false,
+            enforced: Seq(0),
+            name: String::new(),
+        }
     }
 
     /// Serves the filter until its stream ends.
@@ -106,7 +118,7 @@ impl Watch {
         hello: &Hello,
     ) -> Result<(), End> {
         let mut state = self.shared.state.subscribe();
-        self.wait_until_live().await;
+        self.wait_until_live().await?;
         let mut tail = self.catch_up(Seq(hello.last_seq)).await?;
         self.take(handle, first).await?;
         loop {
@@ -126,14 +138,16 @@ impl Watch {
         }
     }
 
-    /// Nothing is promised before log, policies and trust are in.
-    async fn wait_until_live(&self) {
+    /// Nothing is promised before log, policies and trust are in; a filter that gives up waiting must not be kept as connected.
+    async fn wait_until_live(&self) -> Result<(), End> {
         let mut changes = self.shared.state.subscribe();
         while self.shared.state.load().live().is_none() {
-            if changes.changed().await.is_err() {
-                return;
+            tokio::select! {
+                changed = changes.changed() => changed.map_err(|_| End::Gone)?,
+                () = self.updates.closed() => return Err(End::Gone),
             }
         }
+        Ok(())
     }
 
     /// Plan first, then what came after `last_seq`, or everything that is revoked now.
@@ -141,6 +155,7 @@ impl Watch {
         self.send_plan_if_new().await?;
         match self.shared.plane.subscribe_from(last_seq) {
             Ok(tail) if last_seq > Seq(0) => {
+                self.delivered = last_seq;
                 self.send(Update { seq: last_seq.0, ..Update::default() }).await?;
                 Ok(tail)
             }
@@ -150,16 +165,19 @@ impl Watch {
 
     async fn resync(&mut self) -> Result<Tail, End> {
         self.shared.metrics.resyncs.inc();
+        self.starting_over = true;
         loop {
             // What is published is in force, so the snapshot taken next holds at least all of it.
             let published = self.shared.plane.head();
             let view = self.shared.state.load().view().cloned().unwrap_or_default();
-            let live: Vec<Invalidation> = view.revocations.iter().map(|(scope, mark)| revocation(view.seq, scope, mark)).collect();
+            let live: Vec<Invalidation> =
+                view.revocations.iter().map(|(scope, mark)| revocation(view.seq, scope, mark)).collect();
             self.send(Update { resync: true, ..Update::default() }).await?;
             for chunk in live.chunks(CHUNK) {
                 self.send(Update { invalidations: chunk.to_vec(), ..Update::default() }).await?;
             }
             if let Ok(tail) = self.shared.plane.subscribe_from(published) {
+                self.delivered = published;
                 self.send(Update { seq: published.0, ..Update::default() }).await?;
                 return Ok(tail);
             }
@@ -168,17 +186,19 @@ impl Watch {
 
     async fn pass_on(&mut self, entries: &[Entry]) -> Result<(), End> {
         let invalidations = entries.iter().map(|entry| invalidation(entry.seq, &entry.signal)).collect();
-        let seq = entries.last().map_or(0, |entry| entry.seq.0);
-        self.send(Update { invalidations, seq, ..Update::default() }).await
+        self.delivered = entries.last().map_or(self.delivered, |entry| entry.seq);
+        self.send(Update { invalidations, seq: self.delivered.0, ..Update::default() }).await
     }
 
     async fn send_plan_if_new(&mut self) -> Result<(), End> {
         let plan = {
             let snapshot = self.shared.state.load();
-            snapshot.policy().filter(|policy| Some(policy.digest()) != self.plan).map(|policy| wire_plan(policy.plan()))
+            let known = snapshot.policy().zip(snapshot.trust());
+            known.map(|(policy, trust)| (basis(policy.digest(), trust), wire_plan(policy.plan())))
         };
-        let Some(plan) = plan else { return Ok(()) };
-        self.plan = <[u8; 32]>::try_from(plan.digest.as_slice()).ok().map(PolicyDigest);
+        let Some((basis, plan)) = plan.filter(|(basis, _)| self.basis != Some(*basis)) else { return Ok(()) };
+        self.basis = Some(basis);
+        let plan = link::Plan { digest: basis.to_vec(), ..plan };
         self.send(Update { plan: Some(plan), ..Update::default() }).await
     }
 
@@ -186,21 +206,27 @@ impl Watch {
     async fn take(&mut self, handle: &FilterHandle, report: &Report) -> Result<(), End> {
         let now = clock::now();
         self.acknowledge(handle, Seq(report.enforced_seq));
-        if report.number > self.received_report {
-            self.received_report = report.number;
+        let received = handle.received(report.number);
+        if received.is_new {
             self.book(report, now);
         }
         let beat = (report.beat != 0).then(|| self.grant(handle, report.beat));
         if beat.is_some() || report.number != 0 {
-            self.send(Update { lease: beat, received_report: self.received_report, ..Update::default() }).await?;
+            self.send(Update { lease: beat, received_report: received.highest, ..Update::default() }).await?;
         }
         Ok(())
     }
 
+    /// Positions of another log, or of what the filter is about to forget, are no acknowledgement.
     fn acknowledge(&mut self, handle: &FilterHandle, seq: Seq) {
+        self.starting_over &= seq > Seq(0);
+        if self.starting_over || seq > self.delivered {
+            return;
+        }
         handle.acked(seq, Instant::now());
         // Positions from before this stream were enforced long ago: their time says nothing.
-        if seq > self.enforced && self.enforced > Seq(0)
+        if seq > self.enforced
+            && self.enforced > Seq(0)
             && let Some(received) = self.shared.plane.received(seq)
         {
             self.shared.metrics.enforcement.observe(received.elapsed().as_secs_f64());
@@ -231,13 +257,15 @@ impl Watch {
                 reason: known_reason(&hits.reason).to_owned(),
                 caller: hits.caller.chars().take(2048).collect(),
                 filter: self.name.clone(),
+                report: report.number,
             }));
         }
         for local in &report.local {
             let reason = known_reason(&local.reason);
             self.shared.metrics.filter_local.with_label_values(&[reason]).inc_by(local.count);
             let (reason, filter) = (reason.to_owned(), self.name.clone());
-            self.shared.audit.record(Record::Local(LocalRecord { at: now, reason, count: local.count, filter }));
+            let (count, report) = (local.count, report.number);
+            self.shared.audit.record(Record::Local(LocalRecord { at: now, reason, count, filter, report }));
         }
     }
 
@@ -254,7 +282,7 @@ async fn next(reports: &mut Streaming<Report>) -> Result<Report, End> {
 }
 
 fn wire_plan(plan: &Plan) -> link::Plan {
-    link::Plan { digest: plan.digest().0.to_vec(), reads: plan.reads().iter().map(ToString::to_string).collect() }
+    link::Plan { digest: Vec::new(), reads: plan.reads().iter().map(ToString::to_string).collect() }
 }
 
 fn invalidation(seq: Seq, signal: &Signal) -> Invalidation {

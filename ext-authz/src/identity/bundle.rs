@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use authz_core::identity::{SpiffeId, TrustDomain};
 use rustls_pki_types::{CertificateDer, TrustAnchor};
+use sha2::{Digest, Sha256};
 
 use super::{pem, validity::Validity};
 
@@ -100,10 +101,36 @@ impl Bundles {
         self.0.get(id.trust_domain()).map(Arc::as_ref)
     }
 
+    /// Their name.
+    pub fn digest(&self) -> TrustDigest {
+        let mut hash = Sha256::new();
+        for (trust_domain, bundle) in self.iter() {
+            put(&mut hash, trust_domain.as_str().as_bytes());
+            hash.update(u64::try_from(bundle.anchors.len()).unwrap_or(u64::MAX).to_be_bytes());
+            for (anchor, validity) in bundle.anchors.iter().zip(&bundle.validities) {
+                put(&mut hash, &anchor.subject);
+                put(&mut hash, &anchor.subject_public_key_info);
+                put(&mut hash, anchor.name_constraints.as_deref().unwrap_or_default());
+                hash.update(validity.not_before.as_millis().to_be_bytes());
+                hash.update(validity.not_after.as_millis().to_be_bytes());
+            }
+        }
+        TrustDigest(hash.finalize().into())
+    }
+
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = (&TrustDomain, &Bundle)> {
         self.0.iter().map(|(trust_domain, bundle)| (trust_domain, bundle.as_ref()))
     }
+}
+
+/// Names a set of bundles: SHA-256 over all that verification looks at. Others have another name, in every process.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct TrustDigest(pub [u8; 32]);
+
+fn put(hash: &mut Sha256, part: &[u8]) {
+    hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+    hash.update(part);
 }
 
 /// Most bytes of one bundle; also what a reader of bundle files needs to read at most.

@@ -48,7 +48,8 @@ pub(super) fn spawn(
 fn mesh_doors(parts: &Arc<Parts>, stopped: &watch::Receiver<bool>, tasks: &mut Tasks) -> Router {
     let (reporter, health_service) = tonic_health::server::health_reporter();
     tasks.spawn(named("health", health::keep(reporter, Arc::clone(parts), stopped.clone())));
-    let checks = AuthorizationServer::new(ExtAuthz::new(Arc::clone(&parts.desk))).max_decoding_message_size(MAX_MESSAGE);
+    let checks =
+        AuthorizationServer::new(ExtAuthz::new(Arc::clone(&parts.desk))).max_decoding_message_size(MAX_MESSAGE);
     let link = LinkService::new(Arc::clone(&parts.desk), Arc::clone(&parts.watching), stopped.clone());
     let link = LinkServer::new(link).max_decoding_message_size(MAX_MESSAGE);
     Server::builder().add_service(checks).add_service(link).add_service(health_service)

@@ -9,7 +9,7 @@ use super::{Parts, SidecarError};
 use crate::{
     audit::{Change, Record},
     clock,
-    identity::{BundleFiles, BundleSource, InvalidBundleFiles},
+    identity::{BundleFiles, BundleSource, Bundles, InvalidBundleFiles},
 };
 
 /// How long to wait before reading files again that were refused at the start.
@@ -30,8 +30,7 @@ pub(super) async fn keep(
 
 async fn follow(sources: Vec<BundleSource>, parts: &Parts) {
     let mut files = first(sources, parts).await;
-    parts.verifier.replace(files.bundles().clone());
-    parts.state.set_trusted();
+    trust(parts, files.bundles());
     note(parts, "accepted", format!("{} trust domains", files.bundles().iter().count()));
     loop {
         let reload = files.changed().await;
@@ -39,11 +38,16 @@ async fn follow(sources: Vec<BundleSource>, parts: &Parts) {
             note(parts, "refused", refused.to_string());
         }
         if let Some(bundles) = reload.bundles {
-            let count = bundles.iter().count();
-            parts.verifier.replace(bundles);
-            note(parts, "accepted", format!("{count} trust domains"));
+            trust(parts, &bundles);
+            note(parts, "accepted", format!("{} trust domains", bundles.iter().count()));
         }
     }
+}
+
+/// The verifier first: filters that hear of new bundles must find them in force.
+fn trust(parts: &Parts, bundles: &Bundles) {
+    parts.verifier.replace(bundles.clone());
+    parts.state.set_trusted(bundles.digest());
 }
 
 /// Until the first set is good there is nothing to trust: not ready, and tried again.

@@ -137,9 +137,10 @@ impl Machine {
         if pending.peer.digest.is_none() {
             return;
         }
+        // INVARIANT: every caller known was verified under the trust bundles that the plan in force names.
+        let Some(plan) = self.plan.as_ref().filter(|plan| response.plan == Some(plan.digest())) else { return };
         let refusal = (response.reason == Reason::Revoked).then_some(response.id);
         let generation = self.callers.learn(Arc::clone(caller), refusal);
-        let Some(plan) = self.plan.as_ref().filter(|plan| response.plan == Some(plan.digest())) else { return };
         if !response.cacheable || response.holds_until <= now {
             return;
         }

@@ -119,6 +119,8 @@ impl Machine {
             }
         };
         if plan != self.plan {
+            // Its name stands for the trust bundles too: who was verified under others is no longer known.
+            self.callers.clear();
             self.forget_decisions();
             self.plan = plan;
         }

@@ -94,3 +94,25 @@ fn an_answer_of_the_plan_before_is_used_and_not_kept() {
     assert!(matches!(rig.answer(stream, &allow("/a", 1, 1)), Next::Answer(Answer::Allow(..))));
     assert_eq!(verdict(rig.recall(1, "/x").as_ref()), "-");
 }
+
+/// The plan's name stands for the trust bundles too: a bundle that changed is a plan of another name.
+#[test]
+fn a_caller_verified_under_other_bundles_has_no_share_in_what_its_namesake_is_allowed() {
+    let fresh = |n| link::DecideResponse { plan: [8; 32].to_vec(), ..allow("/a", n, 1) };
+    for in_flight in [false, true] {
+        let mut rig = Rig::new();
+        rig.meet(1);
+        let stream = rig.ask(1, "/x");
+        let change = link::Update { plan: Some(plan([8; 32])), ..Default::default() };
+        if in_flight {
+            rig.update(&change);
+        }
+        assert!(matches!(rig.answer(stream, &allow("/a", 1, 1)), Next::Answer(Answer::Allow(..))));
+        if !in_flight {
+            rig.update(&change);
+        }
+        rig.learn(2, "/x", &fresh(2));
+        assert_eq!(verdict(rig.recall(2, "/x").as_ref()), "allow permit /a", "{in_flight}");
+        assert_eq!(verdict(rig.recall(1, "/x").as_ref()), "-", "{in_flight}: an old certificate of the same workload");
+    }
+}

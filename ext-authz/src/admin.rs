@@ -56,7 +56,9 @@ async fn metrics(Shared(admin): Shared<Admin>) -> Response {
     admin.refresh_gauges();
     match admin.metrics.render() {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
-        Err(cause) => (StatusCode::INTERNAL_SERVER_ERROR, format!("metrics can not be rendered: {cause}\n")).into_response(),
+        Err(cause) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, format!("metrics can not be rendered: {cause}\n")).into_response()
+        }
     }
 }
 
@@ -82,6 +84,7 @@ impl Admin {
         for part in Part::ALL {
             self.metrics.ready.with_label_values(&[part.as_str()]).set(i64::from(snapshot.has(*part)));
         }
+        self.metrics.takes_signals.set(i64::from(self.readiness.takes_signals()));
         let (seq, revocations) = snapshot.view().map_or((Seq(0), 0), |view| (view.seq, view.revocations.len()));
         self.metrics.log_seq.set(i64::try_from(seq.0).unwrap_or(i64::MAX));
         self.metrics.revocations.set(i64::try_from(revocations).unwrap_or(i64::MAX));

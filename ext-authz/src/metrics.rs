@@ -56,6 +56,8 @@ pub struct Metrics {
     pub resyncs: IntCounter,
     /// Signals accepted, by kind.
     pub signals: IntCounterVec,
+    /// 1 while signals are taken.
+    pub takes_signals: IntGauge,
     /// The last position of the log.
     pub log_seq: IntGauge,
     /// Scopes revoked now.
@@ -101,6 +103,7 @@ impl Metrics {
             enforcement: make.histogram("countersign_enforcement_seconds", ENFORCEMENTS)?,
             resyncs: make.counter("countersign_filter_resyncs_total")?,
             signals: make.counters("countersign_signals_total", &["kind"])?,
+            takes_signals: make.gauge("countersign_takes_signals")?,
             log_seq: make.gauge("countersign_log_seq")?,
             revocations: make.gauge("countersign_revocations")?,
             policy_reloads: make.counters("countersign_policy_reloads_total", &["result"])?,
@@ -235,7 +238,10 @@ mod tests {
             .lines()
             .filter(|line| line.starts_with("countersign_decisions_total") && !line.ends_with(" 0"))
             .collect();
-        assert_eq!(counted, [r#"countersign_decisions_total{mode="link",reason="revoked",source="gate",verdict="deny"} 1"#]);
+        assert_eq!(
+            counted,
+            [r#"countersign_decisions_total{mode="link",reason="revoked",source="gate",verdict="deny"} 1"#]
+        );
     }
 
     #[test]

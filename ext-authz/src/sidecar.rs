@@ -119,7 +119,7 @@ async fn build(config: &Config, metrics: Arc<Metrics>, audit: Audit) -> Result<P
         audit: audit.clone(),
         lease: config.link.lease,
     });
-    let readiness = Readiness::new(Arc::clone(&state));
+    let readiness = Readiness::new(Arc::clone(&state), Arc::clone(&watching.plane));
     Ok(Parts { state, verifier, metrics, audit, desk, watching, readiness })
 }
 
@@ -162,7 +162,8 @@ async fn serve(config: &Config, parts: Parts, stop: impl Future<Output = ()>) ->
     let (shutdown, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
     servers::spawn(config, &parts, &stopped, &mut tasks)?;
-    tasks.spawn(named("trust", trust::keep(config.identity.trust_bundles.clone(), Arc::clone(&parts), stopped.clone())));
+    tasks
+        .spawn(named("trust", trust::keep(config.identity.trust_bundles.clone(), Arc::clone(&parts), stopped.clone())));
     tasks.spawn(named("policy", policies::keep(config.policy_files(), Arc::clone(&parts), stopped.clone())));
     tasks.spawn(named("expiry", expire(Arc::clone(&parts), stopped.clone())));
     let early = tokio::select! {

@@ -18,7 +18,12 @@ const fn row(name: &'static str, kind: &'static str, labels: &'static str, help:
 
 /// Every metric of the sidecar, by name.
 pub const TABLE: &[MetricRow] = &[
-    row("countersign_audit_lost_total", "counter", "", "Audit records that could not be written; alert on any increase."),
+    row(
+        "countersign_audit_lost_total",
+        "counter",
+        "",
+        "Audit records that could not be written; alert on any increase.",
+    ),
     row("countersign_audit_records_total", "counter", "", "Audit records written."),
     row("countersign_build_info", "gauge", "version", "Always 1, labelled with the version."),
     row("countersign_bundle_reloads_total", "counter", "result", "Trust bundle sets read, accepted or refused."),
@@ -48,7 +53,12 @@ pub const TABLE: &[MetricRow] = &[
         "reason",
         "Denials that filters made without their sidecar, as reported once it was back.",
     ),
-    row("countersign_filter_resyncs_total", "counter", "", "Filters that had to start over, their position not at hand."),
+    row(
+        "countersign_filter_resyncs_total",
+        "counter",
+        "",
+        "Filters that had to start over, their position not at hand.",
+    ),
     row("countersign_filters", "gauge", "", "Filter VMs connected now."),
     row("countersign_leases_granted_total", "counter", "", "Leases granted to filters."),
     row("countersign_log_seq", "gauge", "", "The last position of the log of signals."),
@@ -57,5 +67,11 @@ pub const TABLE: &[MetricRow] = &[
     row("countersign_ready", "gauge", "part", "1 for each part that is in; the sidecar denies until all are."),
     row("countersign_revocations", "gauge", "", "Scopes revoked now."),
     row("countersign_signals_total", "counter", "kind", "Signals accepted since the start."),
+    row(
+        "countersign_takes_signals",
+        "gauge",
+        "",
+        "1 while revocations are taken; 0 once the log can't be written: alert, nobody can be revoked.",
+    ),
     row("countersign_view_age_seconds", "gauge", "", "Age of the knowledge of the log; 0 with the embedded log."),
 ];

@@ -3,7 +3,7 @@
 use std::{sync::Arc, thread::JoinHandle, time::Instant};
 
 use authz_core::signal::{Seq, Signal};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     log::{Appended, Log, LogError},
@@ -18,6 +18,8 @@ pub struct SignalPlane {
     // Both are there until the drop.
     requests: Option<mpsc::Sender<Request>>,
     writer: Option<JoinHandle<()>>,
+    // Its sender is the writer's: it rings at a failed write, and is gone when the writer is.
+    trouble: watch::Receiver<()>,
 }
 
 /// A signal that is durable, and in force in this sidecar.
@@ -58,10 +60,11 @@ impl SignalPlane {
         replay(&log, &ring, &mut apply)?;
         let (requests, inbox) = mpsc::channel(MAX_BATCH);
         let log = Arc::new(log);
-        let writer = Writer { log: Arc::clone(&log), ring: Arc::clone(&ring), apply };
+        let (alarm, trouble) = watch::channel(());
+        let writer = Writer { log: Arc::clone(&log), ring: Arc::clone(&ring), apply, alarm };
         let thread = std::thread::Builder::new().name("signal-log".to_owned());
         let writer = thread.spawn(move || writer.run(inbox)).map_err(|error| log.unusable(error))?;
-        Ok(Self { log, ring, requests: Some(requests), writer: Some(writer) })
+        Ok(Self { log, ring, requests: Some(requests), writer: Some(writer), trouble })
     }
 
     /// Makes `signal` durable and puts it in force; when it returns, both have happened.
@@ -109,6 +112,23 @@ impl SignalPlane {
     pub fn is_healthy(&self) -> bool {
         !self.log.has_failed() && self.requests.as_ref().is_some_and(|requests| !requests.is_closed())
     }
+
+    /// Ends when [`SignalPlane::is_healthy`] may have turned false since this call; never if it was before.
+    pub fn trouble(&self) -> impl Future<Output = ()> + use<> {
+        let (mut trouble, healthy) = (self.trouble.clone(), self.is_healthy());
+        trouble.mark_unchanged();
+        // Asked in this order, so that trouble in between is seen by the one or the other.
+        let unseen = healthy && !self.is_healthy();
+        async move {
+            if !healthy {
+                std::future::pending::<()>().await;
+            }
+            if !unseen {
+                // A sender that is gone means the writer is.
+                let _ = trouble.changed().await;
+            }
+        }
+    }
 }
 
 impl Drop for SignalPlane {
@@ -126,6 +146,7 @@ struct Writer<A> {
     log: Arc<Log>,
     ring: Arc<Ring>,
     apply: A,
+    alarm: watch::Sender<()>,
 }
 
 impl<A: FnMut(&[Entry])> Writer<A> {
@@ -143,6 +164,7 @@ impl<A: FnMut(&[Entry])> Writer<A> {
             Ok(results) => results,
             Err(error) => {
                 tracing::error!(%error, "signals were not accepted");
+                self.alarm.send_replace(());
                 return senders.into_iter().for_each(|(_, answer)| reply(answer, Err(error.clone().into())));
             }
         };

@@ -10,7 +10,7 @@ use std::{
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tracing::error;
@@ -62,7 +62,8 @@ pub fn open(target: &Target, capacity: usize, metrics: Arc<Metrics>) -> io::Resu
     };
     let (queue, records) = sync_channel(capacity);
     let counted = Arc::clone(&metrics);
-    let thread = std::thread::Builder::new().name("audit".to_owned()).spawn(move || write_all(sink, &records, &counted))?;
+    let thread =
+        std::thread::Builder::new().name("audit".to_owned()).spawn(move || write_all(sink, &records, &counted))?;
     Ok((Audit { queue: queue.clone(), metrics }, AuditWriter { queue, thread }))
 }
 
@@ -93,9 +94,18 @@ fn write_all(sink: Box<dyn Write + Send>, records: &Receiver<Message>, metrics: 
     let mut out = BufWriter::with_capacity(1 << 16, sink);
     let mut line = Vec::with_capacity(1024);
     let mut unflushed: u64 = 0;
+    let mut due = Instant::now();
     loop {
-        match records.recv_timeout(FLUSH_AFTER) {
+        // Under steady traffic the queue never falls silent: what is due is flushed between records.
+        if unflushed > 0 && due <= Instant::now() {
+            unflushed = flush(&mut out, unflushed, metrics);
+        }
+        let patience = if unflushed > 0 { due.saturating_duration_since(Instant::now()) } else { FLUSH_AFTER };
+        match records.recv_timeout(patience) {
             Ok(Message::Record(record)) => {
+                if unflushed == 0 {
+                    due = Instant::now() + FLUSH_AFTER;
+                }
                 line.clear();
                 let written = record.write_line(&mut line).and_then(|()| out.write_all(&line));
                 unflushed = unflushed.saturating_add(1);
@@ -136,7 +146,12 @@ mod tests {
     use super::*;
 
     fn change(detail: &str) -> Record {
-        Record::Change(Change { at: crate::clock::now(), what: "policy", result: "accepted", detail: detail.to_owned() })
+        Record::Change(Change {
+            at: crate::clock::now(),
+            what: "policy",
+            result: "accepted",
+            detail: detail.to_owned(),
+        })
     }
 
     #[test]

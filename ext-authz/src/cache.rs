@@ -19,6 +19,9 @@ pub struct Answer {
     pub cached: bool,
 }
 
+/// Longer keys are not kept, so that callers can't fill the memory with them: `max_decisions` times this bounds all keys.
+const MAX_KEY: usize = 4096;
+
 thread_local! {
     /// Keys are built here, so that a hit allocates nothing.
     static KEY: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -42,6 +45,9 @@ impl DecisionCache {
     }
 
     fn by_key(&self, key: &[u8], now: Timestamp, evaluate: impl FnOnce() -> Decision) -> Answer {
+        if key.len() > MAX_KEY {
+            return Answer { decision: Arc::new(evaluate()), cached: false };
+        }
         if let Some(decision) = self.entries.get(key).filter(|kept| kept.holds_at(now)) {
             return Answer { decision, cached: true };
         }

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use authz_core::time::Timestamp;
+use authz_core::{reason::Reason, time::Timestamp};
 use proxy_wasm::{
     hostcalls,
     types::{BufferType, LogLevel, MapType, MetricType},
@@ -72,15 +72,17 @@ pub fn leave(note: &Note) {
 }
 
 /// Answers the request with a refusal. To a gRPC client Envoy turns it into trailers with the matching status.
-pub fn refuse(note: &Note) {
+pub fn refuse(note: &Note, to_grpc: bool) {
     let id = note.id.to_string();
     let headers = vec![("content-type", "application/json"), (DECISION_ID, &*id)];
-    let _ = hostcalls::send_http_response(u32::from(note.status()), headers, Some(note.refusal().as_bytes()));
+    let _ = hostcalls::send_http_response(u32::from(note.status(to_grpc)), headers, Some(note.refusal().as_bytes()));
 }
 
 /// Answers the request although there is no machine to judge it.
-pub fn refuse_unconfigured() {
-    let _ = hostcalls::send_http_response(503, Vec::new(), None);
+pub fn refuse_unconfigured(to_grpc: bool) {
+    let reason = Reason::Internal;
+    let status = if to_grpc { reason.http_status_for_grpc() } else { reason.http_status() };
+    let _ = hostcalls::send_http_response(u32::from(status), Vec::new(), None);
 }
 
 /// Lets a paused request go on.
@@ -88,11 +90,13 @@ pub fn resume() {
     let _ = hostcalls::resume_http_request();
 }
 
-/// Ends the request of another context, and leaves why for the access log. Only from a callback of the root: the context's own callbacks run for it.
-pub fn reset(stream: u32, note: &Note) {
+/// Ends the request of another context, and leaves why for the access log. Only from a callback of `root`: the context's
+/// own callbacks run for it. The Watch stream belongs to the root, so what follows must be its own doing again.
+pub fn reset(root: u32, stream: u32, note: &Note) {
     if hostcalls::set_effective_context(stream).is_ok() {
         leave(note);
         let _ = hostcalls::reset_http_request();
+        let _ = hostcalls::set_effective_context(root);
     }
 }
 

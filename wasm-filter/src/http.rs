@@ -22,18 +22,19 @@ use crate::{
 pub struct Http {
     stream: u32,
     shared: Option<Rc<Shared>>,
+    to_grpc: bool,
 }
 
 impl Http {
     /// The context Envoy calls `stream`; without a configuration it refuses.
     pub fn new(stream: u32, shared: Option<Rc<Shared>>) -> Self {
-        Self { stream, shared }
+        Self { stream, shared, to_grpc: false }
     }
 
-    fn arrive(&self, shared: &Shared) -> Action {
+    fn arrive(&mut self, shared: &Shared) -> Action {
         let Some((mut headers, connection)) = host::request_headers().zip(host::connection_id()) else {
             let answer = shared.machine.borrow_mut().refuse(Reason::Internal);
-            return give(shared, &answer);
+            return self.give(shared, &answer);
         };
         remove_private(&mut headers);
         let now = host::now();
@@ -47,12 +48,17 @@ impl Http {
         let arrival = Arrival { stream: self.stream, connection, headers: &headers, protocol: &protocol };
         let remembered = shared.machine.borrow_mut().recall(&arrival, now);
         match remembered {
-            Some(answer) => give(shared, &answer),
+            Some(answer @ Answer::Allow(..)) => self.give(shared, &answer),
+            Some(answer @ Answer::Deny(_)) => {
+                self.to_grpc = is_grpc(&headers);
+                self.give(shared, &answer)
+            }
             None => self.ask(shared, connection, headers),
         }
     }
 
-    fn ask(&self, shared: &Shared, connection: u64, headers: Vec<(String, Vec<u8>)>) -> Action {
+    fn ask(&mut self, shared: &Shared, connection: u64, headers: Vec<(String, Vec<u8>)>) -> Action {
+        self.to_grpc = is_grpc(&headers);
         let (protocol, peer_certificate) = (host::protocol(), host::peer_certificate());
         let question = Question { stream: self.stream, connection, headers, protocol, peer_certificate };
         let question = shared.machine.borrow_mut().ask(question);
@@ -70,9 +76,22 @@ impl Http {
 
     fn proceed(&self, shared: &Shared, next: Next) -> Action {
         match next {
-            Next::Answer(answer) => give(shared, &answer),
+            Next::Answer(answer) => self.give(shared, &answer),
             Next::Ask(question) => self.dispatch(shared, &question),
             Next::Nothing => Action::Pause,
+        }
+    }
+
+    fn give(&self, shared: &Shared, answer: &Answer) -> Action {
+        match answer {
+            Answer::Allow(caller, note) => {
+                host::set_caller(caller.credential().id().as_str());
+                if note.source == Source::Sidecar || shared.config.log_hits {
+                    host::leave(note);
+                }
+                Action::Continue
+            }
+            Answer::Deny(note) => refuse(note, self.to_grpc),
         }
     }
 }
@@ -91,10 +110,10 @@ impl Context for Http {
 
 impl HttpContext for Http {
     fn on_http_request_headers(&mut self, _headers: usize, _end_of_stream: bool) -> Action {
-        if let Some(shared) = &self.shared {
-            return self.arrive(shared);
+        if let Some(shared) = self.shared.clone() {
+            return self.arrive(&shared);
         }
-        host::refuse_unconfigured();
+        host::refuse_unconfigured(host::request_headers().is_none_or(|headers| is_grpc(&headers)));
         Action::Pause
     }
 }
@@ -108,23 +127,15 @@ impl Drop for Http {
     }
 }
 
-fn give(shared: &Shared, answer: &Answer) -> Action {
-    match answer {
-        Answer::Allow(caller, note) => {
-            host::set_caller(caller.credential().id().as_str());
-            if note.source == Source::Sidecar || shared.config.log_hits {
-                host::leave(note);
-            }
-            Action::Continue
-        }
-        Answer::Deny(note) => refuse(note),
-    }
+fn refuse(note: &Note, to_grpc: bool) -> Action {
+    host::leave(note);
+    host::refuse(note, to_grpc);
+    Action::Pause
 }
 
-fn refuse(note: &Note) -> Action {
-    host::leave(note);
-    host::refuse(note);
-    Action::Pause
+/// As Envoy tells gRPC requests, and those of gRPC-Web; looked at only where the answer depends on it.
+fn is_grpc(headers: &[(String, Vec<u8>)]) -> bool {
+    headers.iter().any(|(name, value)| name == "content-type" && value.starts_with(b"application/grpc"))
 }
 
 /// Nobody but Countersign speaks in `x-countersign-` headers; services like CGI read the underscore as the dash.

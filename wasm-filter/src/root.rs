@@ -53,7 +53,7 @@ impl Root {
                     }
                 }
                 Effect::Open => self.open(),
-                Effect::Reset(stream, note) => host::reset(stream, &note),
+                Effect::Reset(stream, note) => host::reset(self.id, stream, &note),
                 Effect::Send(message) => self.send(&message),
             }
         }

@@ -56,10 +56,11 @@ impl Note {
         format!(r#"{{"error":"denied","decision_id":"{}"}}"#, self.id)
     }
 
-    /// The HTTP status of a refusal.
-    pub fn status(&self) -> u16 {
+    /// The HTTP status of a refusal; `to_grpc` says that the client speaks gRPC.
+    pub fn status(&self, to_grpc: bool) -> u16 {
+        let status = if to_grpc { self.reason.http_status_for_grpc() } else { self.reason.http_status() };
         // A challenge or denial can't have a reason that allows; should it ever, it must not read as success.
-        if self.reason.http_status() < 400 { 403 } else { self.reason.http_status() }
+        if status < 400 { 403 } else { status }
     }
 }
 
@@ -97,14 +98,15 @@ mod tests {
         let refusal: serde_json::Value = serde_json::from_str(&note.refusal()).unwrap();
         assert_eq!(refusal["decision_id"], json["decision_id"]);
         assert!(!note.refusal().contains("forbid"));
-        assert_eq!(note.status(), 403);
+        assert_eq!(note.status(false), 403);
     }
 
     #[test]
     fn no_reason_makes_a_refusal_a_success() {
         for reason in Reason::ALL {
             let note = Note { id: DecisionId(5), verdict: Verdict::Deny, reason: *reason, source: Source::Filter };
-            assert!(note.status() >= 400, "{reason}");
+            assert!(note.status(false) >= 400, "{reason}");
+            assert!(matches!(note.status(true), 401 | 403), "{reason}: a gRPC client would retry");
         }
     }
 }

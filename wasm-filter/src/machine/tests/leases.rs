@@ -61,7 +61,7 @@ fn an_unreachable_sidecar_and_an_answer_that_is_none_deny_each_with_its_reason()
     let mut rig = Rig::new();
     rig.meet(1);
     let denied = |next: &Next| match next {
-        Next::Answer(answer @ Answer::Deny(note)) => format!("{} {}", verdict(Some(answer)), note.status()),
+        Next::Answer(answer @ Answer::Deny(note)) => format!("{} {}", verdict(Some(answer)), note.status(false)),
         other => panic!("{other:?}"),
     };
     let stream = rig.ask(1, "/x");

@@ -154,6 +154,18 @@ impl Mesh {
         fs::rename(next, self.policy_file()).unwrap();
     }
 
+    /// Replaces the sidecar's trust bundle by rename; Envoy keeps its own.
+    pub fn trust(&self, authority: &Authority) {
+        let next = self.dir.path().join("bundle.next");
+        fs::write(&next, authority.bundle_pem()).unwrap();
+        fs::rename(next, self.dir.path().join("bundle.pem")).unwrap();
+    }
+
+    /// The file of the sidecar's log of signals.
+    pub fn signal_log(&self) -> PathBuf {
+        self.dir.path().join("signals.redb")
+    }
+
     /// Every line of the audit trail so far.
     pub fn audit(&self) -> Vec<Value> {
         let text = fs::read_to_string(self.dir.path().join("audit.jsonl")).unwrap_or_default();
@@ -261,7 +273,9 @@ impl MeshBuilder {
             envoy = adjust(envoy);
         }
         let mesh = Mesh { envoy: envoy.start().await, authority, upstream, sidecar, mode: self.mode, dir };
-        mesh.until_leased().await;
+        if self.ready {
+            mesh.until_leased().await;
+        }
         mesh
     }
 }

@@ -9,6 +9,7 @@
 
 mod caching;
 mod docs;
+mod enforcement;
 mod harness;
 mod malformed;
 mod operations;

@@ -109,6 +109,14 @@ pub enum SuiteFailed {
     /// The path of a scenario.
     #[error(transparent)]
     Request(#[from] InvalidRequest),
+    /// Nothing came back.
+    #[error("{scenario}: no answer at all within {phase:?}")]
+    Silent {
+        /// In which scenario.
+        scenario: String,
+        /// How long it had.
+        phase: Duration,
+    },
     /// The generator's certificates.
     #[error(transparent)]
     Tls(#[from] InvalidTls),

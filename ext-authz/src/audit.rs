@@ -195,6 +195,22 @@ mod tests {
     }
 
     #[test]
+    fn steady_traffic_does_not_keep_lines_in_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.jsonl");
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let (audit, writer) = open(&Target::File(path.clone()), 100, metrics).unwrap();
+        let begun = Instant::now();
+        // Never silent for as long as FLUSH_AFTER, and far from filling the buffer.
+        while std::fs::metadata(&path).unwrap().len() == 0 {
+            assert!(begun.elapsed() < 20 * FLUSH_AFTER, "nothing reached the file");
+            audit.record(change("x"));
+            std::thread::sleep(FLUSH_AFTER / 10);
+        }
+        writer.close();
+    }
+
+    #[test]
     fn a_full_queue_loses_records_and_says_so() {
         let metrics = Arc::new(Metrics::new().unwrap());
         let (queue, _kept) = sync_channel(1);

@@ -126,6 +126,17 @@ mod tests {
     }
 
     #[test]
+    fn keys_longer_than_the_bound_are_decided_anew_each_time() {
+        let cache = cache();
+        let by = |length: usize, id| {
+            let answer = cache.by_key(&vec![0; length], Timestamp::from_millis(0), || decision(id, 1000));
+            (answer.decision.id.0, answer.cached)
+        };
+        assert_eq!([by(MAX_KEY, 1), by(MAX_KEY, 2)], [(1, false), (1, true)]);
+        assert_eq!([by(MAX_KEY + 1, 3), by(MAX_KEY + 1, 4)], [(3, false), (4, false)]);
+    }
+
+    #[test]
     fn another_key_is_another_decision() {
         let cache = cache();
         let by = |key: &[u8], id| cache.by_key(key, Timestamp::from_millis(0), || decision(id, 1000)).decision.id.0;

@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn hostile_filters_fill_no_memory() {
         let mut reports = Reports::default();
-        (0..3 * MAX_FILTERS).for_each(|it| drop(reports.receive(&name(it), 1)));
+        (0..3 * MAX_FILTERS).for_each(|it| assert!(reports.receive(&name(it), 1).is_new));
         assert_eq!((reports.last.len(), reports.order.len()), (MAX_FILTERS, MAX_FILTERS));
         assert!(!reports.receive(&name(3 * MAX_FILTERS - 1), 1).is_new);
     }

@@ -238,4 +238,4 @@ const FORMAT: &str = "format";
 const FORMAT_VERSION: u64 = 1;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

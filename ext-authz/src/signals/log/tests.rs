@@ -198,15 +198,20 @@ impl redb::StorageBackend for Disk {
     }
 }
 
+/// The log at `path`, and what makes its disk full.
+pub(in crate::signals) fn on_a_disk_that_fills(path: &std::path::Path) -> (Log, Arc<AtomicBool>) {
+    let full = Arc::new(AtomicBool::new(false));
+    let file = fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let disk = Disk { file: redb::backends::FileBackend::new(file).unwrap(), full: Arc::clone(&full) };
+    let db = Database::builder().create_with_backend(disk).unwrap();
+    (Log::over(db, path, false).unwrap(), full)
+}
+
 #[test]
 fn a_full_disk_refuses_signals_until_the_log_is_opened_again_and_loses_none_it_took() {
     let place = Place::new();
     drop(place.log());
-    let full = Arc::new(AtomicBool::new(false));
-    let file = fs::OpenOptions::new().read(true).write(true).open(place.path("log")).unwrap();
-    let disk = Disk { file: redb::backends::FileBackend::new(file).unwrap(), full: Arc::clone(&full) };
-    let db = Database::builder().create_with_backend(disk).unwrap();
-    let log = Log::over(db, &place.path("log"), false).unwrap();
+    let (log, full) = on_a_disk_that_fills(&place.path("log"));
     log.append(signal(1)).unwrap();
     full.store(true, Ordering::Relaxed);
     let error = log.append(signal(2)).unwrap_err();

@@ -82,3 +82,37 @@ async fn a_restart_goes_on_where_the_log_ends_and_followers_find_their_place() {
     let entries = plane.subscribe_from(Seq(1)).unwrap().next().await.unwrap();
     assert_eq!(entries.iter().map(|it| &*it.signal.id).collect::<Vec<_>>(), ["b", "c"]);
 }
+
+#[tokio::test]
+async fn who_waits_for_trouble_hears_of_a_full_disk_once_and_readiness_names_the_remedy() {
+    use crate::readiness::Readiness;
+
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
+    drop(Log::open(&path).unwrap());
+    let (log, full) = super::super::log::tests::on_a_disk_that_fills(&path);
+    let plane = Arc::new(SignalPlane::start(log, |_| {}).unwrap());
+    let readiness = Readiness::new(Arc::default(), Arc::clone(&plane));
+    let signals = || readiness.parts().into_iter().find(|part| part.name == "signals").unwrap();
+    plane.submit(signal("a")).await.unwrap();
+    assert!(signals().ok && plane.is_healthy());
+    let (trouble, changed) = (plane.trouble(), readiness.changed());
+    full.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert!(plane.submit(signal("b")).await.is_err());
+    trouble.await;
+    changed.await;
+    let status = signals();
+    assert!(!status.ok && status.detail.contains("signals.log"), "{}", status.detail);
+    let again = tokio::time::timeout(std::time::Duration::from_millis(50), plane.trouble()).await;
+    assert!(again.is_err(), "whoever asks in a loop must not spin");
+}
+
+#[tokio::test]
+async fn a_writer_that_is_gone_is_trouble_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let plane = SignalPlane::start(Log::open(&directory.path().join("log")).unwrap(), |_| panic!("a fault")).unwrap();
+    let trouble = plane.trouble();
+    assert!(matches!(plane.submit(signal("a")).await, Err(SubmitError::Stopped)));
+    trouble.await;
+    assert!(!plane.is_healthy());
+}

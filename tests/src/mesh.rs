@@ -86,7 +86,15 @@ impl Mesh {
     /// A hop with [`POLICIES`], one worker and the default lease.
     pub fn build(mode: Mode) -> MeshBuilder {
         let policies = POLICIES.to_owned();
-        MeshBuilder { mode, policies, lease: "3s".to_owned(), workers: 1, strict: true, ready: true, adjust: Vec::new() }
+        MeshBuilder {
+            mode,
+            policies,
+            lease: "3s".to_owned(),
+            workers: 1,
+            strict: true,
+            ready: true,
+            adjust: Vec::new(),
+        }
     }
 
     /// [`Mesh::build`] and start.

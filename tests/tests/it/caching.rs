@@ -5,7 +5,11 @@ use countersign_tests::mesh::{CALLER, Mesh, Mode, OTHER};
 use http::{Method, StatusCode};
 
 /// Sends a request and says by how many decisions of the sidecar it was answered.
-async fn asked(mesh: &Mesh, connection: &mut Connection, request: http::Request<http_body_util::Full<bytes::Bytes>>) -> f64 {
+async fn asked(
+    mesh: &Mesh,
+    connection: &mut Connection,
+    request: http::Request<http_body_util::Full<bytes::Bytes>>,
+) -> f64 {
     let before = mesh.decisions().await;
     connection.send(request).await.unwrap();
     mesh.decisions().await - before

@@ -86,7 +86,10 @@ async fn a_filter_that_hangs_holds_up_the_wait_for_a_lease_and_answers_nothing_o
     let (code, said) = revoke(&mesh, "trust-domain:else.test", &[]).await;
     assert_eq!((code, &said["complete"], count(&said, "enforcing")), (0, &Value::Bool(true), 0), "{said}");
     let waited = stopped.elapsed();
-    assert!(waited > LEASE / 2 && waited < LEASE + Duration::from_secs(2), "complete when the lease is over: {waited:?}");
+    assert!(
+        waited > LEASE / 2 && waited < LEASE + Duration::from_secs(2),
+        "complete when the lease is over: {waited:?}"
+    );
 
     // The request is in Envoy's socket before Envoy goes on, so it may well be the first thing it sees.
     let first = tokio::spawn(async move { (status(&mut kept, "/a").await, status(&mut kept, "/a").await) });
@@ -161,8 +164,14 @@ async fn a_certificate_that_expires_is_denied_from_then_on_though_it_was_allowed
             let asked = begun.elapsed();
             let answered = status(&mut kept, "/a").await;
             // Times in certificates have whole seconds, and the last of them counts.
-            assert!(answered != StatusCode::OK || asked <= ttl + Duration::from_secs(1), "{mode:?}: allowed at {asked:?}");
-            assert!(answered == StatusCode::OK || asked >= ttl - Duration::from_secs(2), "{mode:?}: denied at {asked:?}");
+            assert!(
+                answered != StatusCode::OK || asked <= ttl + Duration::from_secs(1),
+                "{mode:?}: allowed at {asked:?}"
+            );
+            assert!(
+                answered == StatusCode::OK || asked >= ttl - Duration::from_secs(2),
+                "{mode:?}: denied at {asked:?}"
+            );
             (answered == StatusCode::UNAUTHORIZED).then_some(())
         })
         .await;
@@ -187,7 +196,11 @@ async fn a_removed_authority_vouches_for_nobody_any_more_not_even_from_memory_no
         .await;
         warm(&mut of_new, "/a").await;
         for _ in 0..3 {
-            assert_eq!(status(&mut of_old, "/a").await, StatusCode::UNAUTHORIZED, "{mode:?}: same workload, old authority");
+            assert_eq!(
+                status(&mut of_old, "/a").await,
+                StatusCode::UNAUTHORIZED,
+                "{mode:?}: same workload, old authority"
+            );
         }
         mesh.audited("the refusal", |line| line["reason"] == "chain_invalid").await;
 

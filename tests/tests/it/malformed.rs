@@ -25,7 +25,11 @@ async fn channel(mesh: &Mesh) -> Channel {
 fn check_request(certificate: &str, path: &str, headers: Vec<(&str, &[u8])>) -> CheckRequest {
     let headers = headers
         .into_iter()
-        .map(|(key, value)| HeaderValue { key: key.to_owned(), raw_value: value.to_vec().into(), ..HeaderValue::default() })
+        .map(|(key, value)| HeaderValue {
+            key: key.to_owned(),
+            raw_value: value.to_vec().into(),
+            ..HeaderValue::default()
+        })
         .collect();
     let http = HttpRequest {
         method: "GET".to_owned(),
@@ -50,7 +54,9 @@ async fn malformed_checks_are_denied_with_their_reason() {
     let svid = mesh.authority.issue(CALLER);
     let unsigning = mesh.authority.wrong(CALLER, Fault::NoDigitalSignature).leaf_pem();
     let (leaf, chain) = (svid.leaf_pem(), svid.chain_pem());
-    let escaped = |pem: &str| pem.replace('\n', "%0A").replace(' ', "%20").replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+    let escaped = |pem: &str| {
+        pem.replace('\n', "%0A").replace(' ', "%20").replace('+', "%2B").replace('/', "%2F").replace('=', "%3D")
+    };
     let xfcc = format!("Hash={};Cert=\"{}\";Chain=\"{}\"", svid.digest(), escaped(&leaf), escaped(&chain));
     let good = ("x-forwarded-client-cert", xfcc.as_bytes());
     let header = |value: &'static [u8]| vec![("x-forwarded-client-cert", value)];
@@ -63,8 +69,16 @@ async fn malformed_checks_are_denied_with_their_reason() {
         ("10,000 headers", check_request(&leaf, "/", many), "permit"),
         ("a header of 1 MiB", check_request(&leaf, "/", vec![good, ("x-big", &big)]), "permit"),
         ("a header that is not UTF-8", check_request(&leaf, "/", vec![good, ("x-raw", b"\xff\xfe")]), "permit"),
-        ("a read header that is not UTF-8", check_request(&leaf, "/", vec![good, ("x-tenant", b"\xff")]), "header_ambiguous"),
-        ("a read header twice", check_request(&leaf, "/", vec![good, ("x-tenant", b"a"), ("x-tenant", b"a")]), "header_ambiguous"),
+        (
+            "a read header that is not UTF-8",
+            check_request(&leaf, "/", vec![good, ("x-tenant", b"\xff")]),
+            "header_ambiguous",
+        ),
+        (
+            "a read header twice",
+            check_request(&leaf, "/", vec![good, ("x-tenant", b"a"), ("x-tenant", b"a")]),
+            "header_ambiguous",
+        ),
         ("no path", check_request(&leaf, "", vec![good]), "request_malformed"),
         ("a relative path", check_request(&leaf, "orders", vec![good]), "request_malformed"),
         ("control bytes in the path", check_request(&leaf, "/\u{1}", vec![good]), "request_malformed"),
@@ -95,7 +109,13 @@ async fn joined_headers_are_read_like_raw_ones_and_metadata_says_all_an_operator
     let mesh = Mesh::start(Mode::ExtAuthz).await;
     let mut client = AuthorizationClient::new(channel(&mesh).await);
     let svid = mesh.authority.issue("/tenant");
-    let chain = svid.chain_pem().replace('\n', "%0A").replace(' ', "%20").replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+    let chain = svid
+        .chain_pem()
+        .replace('\n', "%0A")
+        .replace(' ', "%20")
+        .replace('+', "%2B")
+        .replace('/', "%2F")
+        .replace('=', "%3D");
     let xfcc = format!("Hash={};Chain=\"{chain}\"", svid.digest());
     let lines = [("x-forwarded-client-cert", xfcc.as_str()), ("x-tenant", "a")];
     let raw = check_request(&svid.leaf_pem(), "/t", lines.map(|(key, value)| (key, value.as_bytes())).to_vec());
@@ -109,7 +129,9 @@ async fn joined_headers_are_read_like_raw_ones_and_metadata_says_all_an_operator
         let fields = response.dynamic_metadata.unwrap().fields;
         let text = |name: &str| match fields[name].kind.clone().unwrap() {
             Kind::StringValue(text) => text,
-            Kind::ListValue(list) => format!("{:?}", list.values.into_iter().filter_map(|it| it.kind).collect::<Vec<_>>()),
+            Kind::ListValue(list) => {
+                format!("{:?}", list.values.into_iter().filter_map(|it| it.kind).collect::<Vec<_>>())
+            }
             other => format!("{other:?}"),
         };
         assert_eq!((text("verdict").as_str(), text("reason").as_str()), ("allow", "permit"));
@@ -147,7 +169,9 @@ async fn malformed_link_messages_are_refused_and_harm_nobody() {
 async fn a_sidecar_survives_bytes_that_are_no_grpc() {
     use tokio::io::AsyncWriteExt as _;
     let mesh = Mesh::start(Mode::ExtAuthz).await;
-    for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0xff; 4096], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\xff\xff\xff\xff"] {
+    for bytes in
+        [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0xff; 4096], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\xff\xff\xff\xff"]
+    {
         for socket in [mesh.ext_authz_socket(), mesh.control_socket()] {
             let mut stream = UnixStream::connect(socket).await.unwrap();
             // It may be closed on us before all is written; that is an answer too.
@@ -161,11 +185,18 @@ async fn a_sidecar_survives_bytes_that_are_no_grpc() {
 #[tokio::test]
 async fn odd_headers_pass_through_envoy_without_harm() {
     for mode in Mode::ALL {
-        let mesh = Mesh::build(mode).envoy(|envoy| envoy.change(|config| {
-            let manager = &mut config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
-            manager["common_http_protocol_options"]["max_headers_count"] = 20_000.into();
-            manager["max_request_headers_kb"] = 8192.into();
-        })).start().await;
+        let mesh =
+            Mesh::build(mode)
+                .envoy(|envoy| {
+                    envoy.change(|config| {
+                        let manager = &mut config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]
+                            ["typed_config"];
+                        manager["common_http_protocol_options"]["max_headers_count"] = 20_000.into();
+                        manager["max_request_headers_kb"] = 8192.into();
+                    })
+                })
+                .start()
+                .await;
         let svid = mesh.authority.issue(CALLER);
         let mut connection = mesh.client(&svid).connect(Protocol::Http1).await.unwrap();
         let raw = || with_header(request("/raw"), "x-raw", b"\xff\xfe\x80");
@@ -181,7 +212,11 @@ async fn odd_headers_pass_through_envoy_without_harm() {
         assert_eq!(answered.status, StatusCode::OK, "{mode:?}: 10,000 headers that no policy reads");
         let big = with_header(request("/big"), "x-big", &vec![b'x'; 1 << 20]);
         let answered = mesh.client(&svid).connect(Protocol::Http1).await.unwrap().send(big).await.unwrap();
-        assert_eq!(answered.status, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "{mode:?}: Envoy itself refuses 1 MiB");
+        assert_eq!(
+            answered.status,
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "{mode:?}: Envoy itself refuses 1 MiB"
+        );
         assert_eq!(connection.send(raw()).await.unwrap().status, StatusCode::OK, "{mode:?}: still standing");
         assert_eq!(mesh.envoy.stats_matching("vm_reload_success").await.iter().map(|(_, count)| count).sum::<u64>(), 0);
     }

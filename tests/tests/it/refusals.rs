@@ -19,7 +19,8 @@ async fn check(mesh: &Mesh, svid: Option<&Svid>, path: &str, status: u16, reason
     let path = path.to_owned();
     let audited = mesh.audited(&case, |line| line["path"] == path && line["reason"] == reason).await;
     assert_eq!(audited["verdict"], verdict, "{case}");
-    let logged = mesh.envoy.logged(&case, |line| line["path"] == path && reason_in(line) == Some(reason.to_owned())).await;
+    let logged =
+        mesh.envoy.logged(&case, |line| line["path"] == path && reason_in(line) == Some(reason.to_owned())).await;
     assert_eq!(logged["response_code"], status, "{case}");
     if status != 200 {
         assert_eq!(reply.headers["x-countersign-decision-id"], audited["decision_id"].as_str().unwrap(), "{case}");

@@ -25,10 +25,17 @@ async fn a_reload_under_load_fails_no_request_and_changes_decisions() {
         let mut probe = mesh.client(&web).connect(Protocol::Http1).await.unwrap();
         for round in 0..5 {
             let closed = round % 2 == 0;
-            let forbid = if closed { r#"forbid (principal, action, resource) when { context.http.path == "/probe" };"# } else { "" };
+            let forbid = if closed {
+                r#"forbid (principal, action, resource) when { context.http.path == "/probe" };"#
+            } else {
+                ""
+            };
             mesh.set_policies(&format!("{POLICIES}\n{forbid}"));
             let expected = if closed { StatusCode::FORBIDDEN } else { StatusCode::OK };
-            eventually("the new policies", async || (probe.get("/probe").await.unwrap().status == expected).then_some(())).await;
+            eventually("the new policies", async || {
+                (probe.get("/probe").await.unwrap().status == expected).then_some(())
+            })
+            .await;
         }
         stop.send_replace(true);
         assert!(load.await.unwrap() > 50, "{mode:?}");

@@ -86,7 +86,8 @@ async fn a_stop_under_load_fails_no_request_of_the_drain() {
         mesh.sidecar.process().signal("TERM");
         eventually("not ready while draining", async || (!mesh.sidecar.is_ready().await).then_some(())).await;
         let at_drain = mesh.decisions().await;
-        eventually("answers during the drain", async || (mesh.decisions().await > at_drain + 100.0).then_some(())).await;
+        eventually("answers during the drain", async || (mesh.decisions().await > at_drain + 100.0).then_some(()))
+            .await;
         // The load moves away, as it does when Envoy drains too; until then nothing may have failed.
         stop.send_replace(true);
         for worker in load {

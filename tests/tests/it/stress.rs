@@ -43,7 +43,10 @@ async fn race(mode: Mode) {
     }
     reloads.await.unwrap();
     println!("{mode:?}: {} allowed, {} denied, {revocations} revocations", counts.0, counts.1);
-    assert!(revocations >= 5 && counts.0 > 100 && counts.1 > 20, "{mode:?}: the race was one: {counts:?}, {revocations}");
+    assert!(
+        revocations >= 5 && counts.0 > 100 && counts.1 > 20,
+        "{mode:?}: the race was one: {counts:?}, {revocations}"
+    );
 }
 
 async fn ask(mesh: Arc<Mesh>, standings: Arc<Vec<Standing>>, workload: usize, until: Instant) -> (u64, u64) {
@@ -62,7 +65,11 @@ async fn ask(mesh: Arc<Mesh>, standings: Arc<Vec<Standing>>, workload: usize, un
         match status {
             StatusCode::OK => {
                 // Odd and unchanged: it started and ended while a revocation was acknowledged and not lifted.
-                assert!(before % 2 == 0 || after != before, "{:?}: allowed after the revocation of epoch {before}", mesh.mode());
+                assert!(
+                    before % 2 == 0 || after != before,
+                    "{:?}: allowed after the revocation of epoch {before}",
+                    mesh.mode()
+                );
                 allowed += 1;
             }
             StatusCode::FORBIDDEN => denied += 1,

@@ -11,5 +11,3 @@ pub mod link {
     #![allow(missing_docs, clippy::pedantic)]
     include!(concat!(env!("OUT_DIR"), "/countersign.link.v1.rs"));
 }
-
-

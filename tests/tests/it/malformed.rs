@@ -185,18 +185,7 @@ async fn a_sidecar_survives_bytes_that_are_no_grpc() {
 #[tokio::test]
 async fn odd_headers_pass_through_envoy_without_harm() {
     for mode in Mode::ALL {
-        let mesh =
-            Mesh::build(mode)
-                .envoy(|envoy| {
-                    envoy.change(|config| {
-                        let manager = &mut config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]
-                            ["typed_config"];
-                        manager["common_http_protocol_options"]["max_headers_count"] = 20_000.into();
-                        manager["max_request_headers_kb"] = 8192.into();
-                    })
-                })
-                .start()
-                .await;
+        let mesh = Mesh::build(mode).envoy(|envoy| envoy.change(take_many_headers)).start().await;
         let svid = mesh.authority.issue(CALLER);
         let mut connection = mesh.client(&svid).connect(Protocol::Http1).await.unwrap();
         let raw = || with_header(request("/raw"), "x-raw", b"\xff\xfe\x80");
@@ -220,4 +209,10 @@ async fn odd_headers_pass_through_envoy_without_harm() {
         assert_eq!(connection.send(raw()).await.unwrap().status, StatusCode::OK, "{mode:?}: still standing");
         assert_eq!(mesh.envoy.stats_matching("vm_reload_success").await.iter().map(|(_, count)| count).sum::<u64>(), 0);
     }
+}
+
+fn take_many_headers(config: &mut serde_json::Value) {
+    let manager = &mut config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
+    manager["common_http_protocol_options"]["max_headers_count"] = 20_000.into();
+    manager["max_request_headers_kb"] = 8192.into();
 }

@@ -143,7 +143,7 @@ impl Watch {
         let mut changes = self.shared.state.subscribe();
         while self.shared.state.load().live().is_none() {
             tokio::select! {
-                changed = changes.changed() => changed.map_err(|_| End::Gone)?,
+                woken = changes.changed() => woken.map_err(|_| End::Gone)?,
                 () = self.updates.closed() => return Err(End::Gone),
             }
         }

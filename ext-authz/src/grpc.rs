@@ -6,6 +6,7 @@ pub mod desk;
 pub mod ext_authz;
 pub mod link;
 pub mod response;
+mod vitals;
 pub mod watch;
 
 /// The service of Envoy's protocol, for those who serve it and need its name, not its messages.

@@ -46,6 +46,12 @@ pub struct Metrics {
     pub filter_hits: IntCounterVec,
     /// Decisions filters made without their sidecar, by reason.
     pub filter_local: IntCounterVec,
+    /// What filters count about themselves, by event.
+    pub filter_events: IntCounterVec,
+    /// Decisions that connected filters remember.
+    pub filter_cached: IntGauge,
+    /// Requests that connected filters have open.
+    pub filter_streams: IntGauge,
     /// Connected filter VMs.
     pub filters: IntGauge,
     /// Leases granted.
@@ -98,6 +104,9 @@ impl Metrics {
             durations: Mode::ALL.iter().map(|mode| durations.with_label_values(&[mode.as_str()])).collect(),
             filter_hits: make.counters("countersign_filter_hits_total", &["verdict"])?,
             filter_local: make.counters("countersign_filter_local_decisions_total", &["reason"])?,
+            filter_events: make.counters("countersign_filter_events_total", &["event"])?,
+            filter_cached: make.gauge("countersign_filter_cached_decisions")?,
+            filter_streams: make.gauge("countersign_filter_open_streams")?,
             filters: make.gauge("countersign_filters")?,
             leases: make.counter("countersign_leases_granted_total")?,
             enforcement: make.histogram("countersign_enforcement_seconds", ENFORCEMENTS)?,
@@ -148,6 +157,9 @@ impl Metrics {
         }
         for reason in Reason::ALL.iter().filter(|reason| reason.class() == Class::Error) {
             self.filter_local.with_label_values(&[reason.as_str()]);
+        }
+        for event in ["deny", "miss", "reset", "stale"] {
+            self.filter_events.with_label_values(&[event]);
         }
         for kind in ["revoke", "restore"] {
             self.signals.with_label_values(&[kind]);

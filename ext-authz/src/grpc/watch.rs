@@ -23,7 +23,7 @@ use crate::{
     audit::{Audit, HitsRecord, LocalRecord, Record},
     clock,
     filters::{FilterHandle, Filters},
-    grpc::basis::basis,
+    grpc::{basis::basis, vitals::Vitals},
     metrics::Metrics,
     signals::{Entry, SignalPlane, Tail, TailEnd},
     state::State,
@@ -56,6 +56,7 @@ pub struct Watch {
     // From when it was told to start over until it has: what it says of positions is about what it then forgets.
     starting_over: bool,
     enforced: Seq,
+    vitals: Vitals,
     name: String,
 }
 
@@ -76,6 +77,7 @@ impl Watch {
     /// A watch that answers into `updates`.
     pub fn new(shared: Arc<Watching>, updates: mpsc::Sender<Result<Update, Status>>) -> Self {
         Self {
+            vitals: Vitals::new(Arc::clone(&shared.metrics)),
             shared,
             updates,
             basis: None,
@@ -206,6 +208,9 @@ impl Watch {
     async fn take(&mut self, handle: &FilterHandle, report: &Report) -> Result<(), End> {
         let now = clock::now();
         self.acknowledge(handle, Seq(report.enforced_seq));
+        if let Some(gauges) = report.gauges {
+            self.vitals.take(gauges);
+        }
         let received = handle.received(report.number);
         if received.is_new {
             self.book(report, now);

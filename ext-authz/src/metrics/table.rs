@@ -46,6 +46,13 @@ pub const TABLE: &[MetricRow] = &[
         "",
         "Time from acceptance of a signal to a filter's word that it is in force there.",
     ),
+    row("countersign_filter_cached_decisions", "gauge", "", "Decisions that connected filters remember, all together."),
+    row(
+        "countersign_filter_events_total",
+        "counter",
+        "event",
+        "What filters count about themselves: misses, denials, answers not given from memory for want of a lease, streams cut.",
+    ),
     row("countersign_filter_hits_total", "counter", "verdict", "Answers that filters gave from their own memory."),
     row(
         "countersign_filter_local_decisions_total",
@@ -74,4 +81,5 @@ pub const TABLE: &[MetricRow] = &[
         "1 while revocations are taken; 0 once the log can't be written: alert, nobody can be revoked.",
     ),
     row("countersign_view_age_seconds", "gauge", "", "Age of the knowledge of the log; 0 with the embedded log."),
+    row("countersign_filter_open_streams", "gauge", "", "Requests that connected filters have open, all together."),
 ];

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel},
     },
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -48,6 +48,10 @@ enum Message {
     Record(Box<Record>),
 }
 
+/// How often queued records are fetched; the queue must hold what comes in between.
+const BETWEEN_ROUNDS: Duration = Duration::from_millis(5);
+/// After so many rounds without a record the writer waits at the queue instead.
+const SILENT_ROUNDS: u32 = 200;
 /// How long a written line may stay in memory.
 const FLUSH_AFTER: Duration = Duration::from_millis(100);
 
@@ -91,47 +95,97 @@ fn append_to(path: &Path) -> io::Result<File> {
 }
 
 fn write_all(sink: Box<dyn Write + Send>, records: &Receiver<Message>, metrics: &Metrics) {
-    let mut out = BufWriter::with_capacity(1 << 16, sink);
-    let mut line = Vec::with_capacity(1024);
-    let mut unflushed: u64 = 0;
-    let mut due = Instant::now();
-    loop {
-        // Under steady traffic the queue never falls silent: what is due is flushed between records.
-        if unflushed > 0 && due <= Instant::now() {
-            unflushed = flush(&mut out, unflushed, metrics);
-        }
-        let patience = if unflushed > 0 { due.saturating_duration_since(Instant::now()) } else { FLUSH_AFTER };
-        match records.recv_timeout(patience) {
-            Ok(Message::Record(record)) => {
-                if unflushed == 0 {
-                    due = Instant::now() + FLUSH_AFTER;
-                }
-                line.clear();
-                let written = record.write_line(&mut line).and_then(|()| out.write_all(&line));
-                unflushed = unflushed.saturating_add(1);
-                if let Err(cause) = written {
-                    give_up(unflushed, &cause, metrics);
-                    unflushed = 0;
-                }
-            }
-            Err(RecvTimeoutError::Timeout) => unflushed = flush(&mut out, unflushed, metrics),
-            Ok(Message::Close) | Err(RecvTimeoutError::Disconnected) => {
-                flush(&mut out, unflushed, metrics);
-                return;
-            }
-        }
+    let mut writer = Writer::new(sink, metrics);
+    let mut silent = 0_u32;
+    while !writer.is_closed {
+        // Whoever sends to a thread that waits must wake it, which costs the request path a system call and a switch of
+        // tasks: while records keep coming nobody waits, and they are fetched together.
+        let fetched = if silent < SILENT_ROUNDS {
+            std::thread::sleep(BETWEEN_ROUNDS);
+            writer.fetch(records)
+        } else {
+            writer.wait(records)
+        };
+        silent = if fetched { 0 } else { silent.saturating_add(1) };
+        writer.flush_if_due();
     }
+    writer.flush();
 }
 
-/// Flushes; what was pending counts as written or as lost.
-fn flush(out: &mut impl Write, pending: u64, metrics: &Metrics) -> u64 {
-    if pending > 0 {
-        match out.flush() {
-            Ok(()) => metrics.audit_written.inc_by(pending),
-            Err(cause) => give_up(pending, &cause, metrics),
+/// The open trail and what of it is not on the disk yet.
+struct Writer<'m> {
+    out: BufWriter<Box<dyn Write + Send>>,
+    line: Vec<u8>,
+    unflushed: u64,
+    due: Instant,
+    is_closed: bool,
+    metrics: &'m Metrics,
+}
+
+impl<'m> Writer<'m> {
+    fn new(sink: Box<dyn Write + Send>, metrics: &'m Metrics) -> Self {
+        let out = BufWriter::with_capacity(1 << 16, sink);
+        Self { out, line: Vec::with_capacity(1024), unflushed: 0, due: Instant::now(), is_closed: false, metrics }
+    }
+
+    /// Writes what is queued; says whether there was anything.
+    fn fetch(&mut self, records: &Receiver<Message>) -> bool {
+        let mut fetched = false;
+        while !self.is_closed {
+            match records.try_recv() {
+                Ok(message) => self.take(message),
+                Err(TryRecvError::Empty) => return fetched,
+                Err(TryRecvError::Disconnected) => self.is_closed = true,
+            }
+            fetched = true;
+            self.flush_if_due();
+        }
+        fetched
+    }
+
+    /// Waits for one message; says whether there was one.
+    fn wait(&mut self, records: &Receiver<Message>) -> bool {
+        match records.recv_timeout(FLUSH_AFTER) {
+            Ok(message) => self.take(message),
+            Err(RecvTimeoutError::Timeout) => return false,
+            Err(RecvTimeoutError::Disconnected) => self.is_closed = true,
+        }
+        true
+    }
+
+    fn take(&mut self, message: Message) {
+        let Message::Record(record) = message else {
+            self.is_closed = true;
+            return;
+        };
+        if self.unflushed == 0 {
+            self.due = Instant::now() + FLUSH_AFTER;
+        }
+        self.line.clear();
+        let written = record.write_line(&mut self.line).and_then(|()| self.out.write_all(&self.line));
+        self.unflushed = self.unflushed.saturating_add(1);
+        if let Err(cause) = written {
+            give_up(std::mem::take(&mut self.unflushed), &cause, self.metrics);
         }
     }
-    0
+
+    /// Under steady traffic the queue never falls silent: what is due is flushed between records.
+    fn flush_if_due(&mut self) {
+        if self.unflushed > 0 && self.due <= Instant::now() {
+            self.flush();
+        }
+    }
+
+    /// What was pending counts as written or as lost.
+    fn flush(&mut self) {
+        let pending = std::mem::take(&mut self.unflushed);
+        if pending > 0 {
+            match self.out.flush() {
+                Ok(()) => self.metrics.audit_written.inc_by(pending),
+                Err(cause) => give_up(pending, &cause, self.metrics),
+            }
+        }
+    }
 }
 
 fn give_up(lost: u64, cause: &io::Error, metrics: &Metrics) {

@@ -91,7 +91,7 @@ mod tests {
     }
 
     fn cache() -> DecisionCache {
-        DecisionCache::new(100, Duration::from_secs(300))
+        DecisionCache::new(100, Duration::from_mins(5))
     }
 
     #[test]

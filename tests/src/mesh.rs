@@ -301,7 +301,7 @@ pub fn wasm() -> PathBuf {
 
 fn config(lease: &str) -> String {
     format!(
-        r#"
+        r"
 service:
   name: orders
 identity:
@@ -320,7 +320,7 @@ link:
   lease: {lease}
 audit:
   file: audit.jsonl
-"#
+"
     )
 }
 

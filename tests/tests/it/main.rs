@@ -4,7 +4,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "helpers of tests fail by panicking, as tests do"
+    clippy::float_cmp,
+    reason = "helpers of tests fail by panicking, as tests do; counters are whole numbers"
 )]
 
 mod caching;

@@ -25,11 +25,7 @@ async fn channel(mesh: &Mesh) -> Channel {
 fn check_request(certificate: &str, path: &str, headers: Vec<(&str, &[u8])>) -> CheckRequest {
     let headers = headers
         .into_iter()
-        .map(|(key, value)| HeaderValue {
-            key: key.to_owned(),
-            raw_value: value.to_vec().into(),
-            ..HeaderValue::default()
-        })
+        .map(|(key, value)| HeaderValue { key: key.to_owned(), raw_value: value.to_vec(), ..HeaderValue::default() })
         .collect();
     let http = HttpRequest {
         method: "GET".to_owned(),

@@ -37,7 +37,7 @@ async fn counted(mesh: &Mesh, reason: &str) -> f64 {
     mesh.sidecar.metric("countersign_decisions_total", &[&format!("reason=\"{reason}\"")]).await
 }
 
-/// The reason in the access log: dynamic metadata of ext_authz, or the filter state of the filter.
+/// The reason in the access log: dynamic metadata of `ext_authz`, or the filter state of the filter.
 fn reason_in(line: &Value) -> Option<String> {
     let filter: Value = line["decision"].as_str().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     let found = [&line["ext_authz"]["reason"], &filter["reason"]].into_iter().find_map(Value::as_str);

@@ -66,7 +66,7 @@ async fn ask(mesh: Arc<Mesh>, standings: Arc<Vec<Standing>>, workload: usize, un
             StatusCode::OK => {
                 // Odd and unchanged: it started and ended while a revocation was acknowledged and not lifted.
                 assert!(
-                    before % 2 == 0 || after != before,
+                    before.is_multiple_of(2) || after != before,
                     "{:?}: allowed after the revocation of epoch {before}",
                     mesh.mode()
                 );

@@ -48,6 +48,7 @@ pub struct MeshBuilder {
     mode: Mode,
     policies: String,
     lease: String,
+    tcp: bool,
     workers: u32,
     strict: bool,
     ready: bool,
@@ -90,6 +91,7 @@ impl Mesh {
             mode,
             policies,
             lease: "3s".to_owned(),
+            tcp: false,
             workers: 1,
             strict: true,
             ready: true,
@@ -148,6 +150,14 @@ impl Mesh {
     /// Where Envoy asks.
     pub fn ext_authz_socket(&self) -> PathBuf {
         self.dir.path().join("ext-authz.sock")
+    }
+
+    /// The loopback address of a sidecar built with [`MeshBuilder::tcp`], as its log tells it.
+    pub fn ext_authz_port(&self) -> String {
+        let logs = self.sidecar.logs();
+        let line = logs.lines().find(|line| line.contains("in plaintext")).expect("the port is logged");
+        let line: Value = serde_json::from_str(line).expect("a log line is JSON");
+        line["address"].as_str().expect("an address").to_owned()
     }
 
     /// The policy file; a change is picked up.
@@ -228,6 +238,12 @@ impl MeshBuilder {
         self
     }
 
+    /// A sidecar that also listens on a loopback port: see [`Mesh::ext_authz_port`].
+    pub fn tcp(mut self) -> Self {
+        self.tcp = true;
+        self
+    }
+
     /// More worker threads.
     pub fn workers(mut self, workers: u32) -> Self {
         self.workers = workers;
@@ -260,7 +276,7 @@ impl MeshBuilder {
         fs::write(dir.path().join("policy.cedar"), &self.policies).unwrap();
         let upstream = Upstream::start().await;
         let admin = Door::Unix(dir.path().join("admin.sock"));
-        let mut sidecar = Sidecar::spawn(dir.path(), &config(&self.lease), admin);
+        let mut sidecar = Sidecar::spawn(dir.path(), &config(&self.lease, self.tcp), admin);
         if self.ready {
             sidecar.until_ready().await;
         }
@@ -299,7 +315,8 @@ pub fn wasm() -> PathBuf {
     path
 }
 
-fn config(lease: &str) -> String {
+fn config(lease: &str, tcp: bool) -> String {
+    let tcp = if tcp { "ext_authz_tcp: { address: 127.0.0.1:0, allow_plaintext: true }" } else { "" };
     format!(
         r"
 service:
@@ -314,6 +331,7 @@ listen:
   ext_authz: {{ unix: ext-authz.sock }}
   control: {{ unix: control.sock }}
   admin: {{ unix: admin.sock }}
+  {tcp}
 signals:
   log: signals.redb
 link:

@@ -34,7 +34,7 @@ pub(super) fn spawn(
     tasks.spawn(named("ext_authz", over_unix(router.clone(), mesh, stopped.clone())));
     if let Some(address) = listen.ext_authz_tcp {
         let listener = std_listener(address)?;
-        info!(%address, "ext_authz listens in plaintext on loopback");
+        info!(address = %listener.local_addr()?, "ext_authz listens in plaintext on loopback");
         tasks.spawn(named("ext_authz tcp", over_tcp(router, listener, stopped.clone())));
     }
     let control = bind_unix(&listen.control.path, listen.control.mode)?;

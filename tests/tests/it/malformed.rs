@@ -139,6 +139,18 @@ async fn joined_headers_are_read_like_raw_ones_and_metadata_says_all_an_operator
 }
 
 #[tokio::test]
+async fn the_same_answers_come_over_tcp_where_it_is_wanted() {
+    let mesh = Mesh::build(Mode::ExtAuthz).tcp().start().await;
+    let address = format!("http://{}", mesh.ext_authz_port());
+    let mut client = AuthorizationClient::connect(address).await.unwrap();
+    let response = client.check(CheckRequest::default()).await.unwrap().into_inner();
+    assert_eq!(response.status.unwrap().message, "certificate_missing");
+    let svid = mesh.authority.issue(CALLER);
+    let response = client.check(check_request(&svid.chain_pem(), "/", vec![])).await.unwrap().into_inner();
+    assert_ne!(response.status.unwrap().code, 0, "an intermediate without a chain header proves nothing");
+}
+
+#[tokio::test]
 async fn malformed_link_messages_are_refused_and_harm_nobody() {
     let mesh = Mesh::start(Mode::ExtAuthz).await;
     let mut client = LinkClient::new(channel(&mesh).await);

@@ -30,7 +30,7 @@ demo: envoy wasm ## Two services behind real Envoys: allow, deny, cache, revoke,
 .PHONY: test
 test: envoy wasm fuzz ## Everything: fuzz targets briefly, unit, property and integration tests on a real Envoy
 	cargo build --locked --workspace --all-targets
-	cargo test --locked --workspace $(TEST_ARGS)
+	cargo test --locked --workspace --lib --bins --tests $(TEST_ARGS)
 
 .PHONY: wasm
 wasm: ## Build the Envoy filter: target/wasm/countersign.wasm

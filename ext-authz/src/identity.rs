@@ -5,17 +5,21 @@ mod bundle_files;
 mod leaf;
 mod memo;
 mod name;
+mod own;
 mod pem;
 mod presented;
 mod refusal;
 pub mod svid;
 #[cfg(test)]
 mod test_pki;
+mod trust_store;
 mod validity;
 mod verifier;
 
 pub use bundle::{Bundle, Bundles, InvalidBundle, TrustDigest};
 pub use bundle_files::{BundleFiles, BundleSource, InvalidBundleFile, InvalidBundleFiles, Reload};
+pub use own::{InvalidOwnSvid, OwnIdentity, OwnSvid};
 pub use presented::PresentedCertificate;
 pub use refusal::Refusal;
+pub use trust_store::{Held, Origin, TrustStore};
 pub use verifier::{MemoCounts, Verifier};

@@ -17,7 +17,7 @@ use crate::{
     config::Config,
     filters::Filters,
     grpc::{desk::Desk, watch::Watching},
-    identity::{Bundles, Verifier},
+    identity::{Bundles, OwnIdentity, TrustStore, Verifier},
     metrics::Metrics,
     readiness::Readiness,
     signals::{Entry, Log, LogError, SignalPlane, SubmitError},
@@ -65,6 +65,11 @@ pub enum SidecarError {
 pub(crate) struct Parts {
     state: Arc<State>,
     verifier: Arc<Verifier>,
+    /// The bundles of all sources.
+    trust: TrustStore,
+    /// The SVID for our own listeners and requests.
+    #[expect(dead_code, reason = "listeners take it next")]
+    own: OwnIdentity,
     metrics: Arc<Metrics>,
     audit: Audit,
     desk: Arc<Desk>,
@@ -120,7 +125,8 @@ async fn build(config: &Config, metrics: Arc<Metrics>, audit: Audit) -> Result<P
         lease: config.link.lease,
     });
     let readiness = Readiness::new(Arc::clone(&state), Arc::clone(&watching.plane));
-    Ok(Parts { state, verifier, metrics, audit, desk, watching, readiness })
+    let (trust, own) = (TrustStore::default(), OwnIdentity::default());
+    Ok(Parts { state, verifier, trust, own, metrics, audit, desk, watching, readiness })
 }
 
 /// Opens the log; while another process holds it, waits for that process to end.
@@ -162,8 +168,9 @@ async fn serve(config: &Config, parts: Parts, stop: impl Future<Output = ()>) ->
     let (shutdown, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
     servers::spawn(config, &parts, &stopped, &mut tasks)?;
-    tasks
-        .spawn(named("trust", trust::keep(config.identity.trust_bundles.clone(), Arc::clone(&parts), stopped.clone())));
+    tasks.spawn(named("trust", trust::keep(Arc::clone(&parts), stopped.clone())));
+    let files = config.identity.trust_bundles.clone();
+    tasks.spawn(named("bundle files", trust::keep_files(files, Arc::clone(&parts), stopped.clone())));
     tasks.spawn(named("policy", policies::keep(config.policy_files(), Arc::clone(&parts), stopped.clone())));
     tasks.spawn(named("expiry", expire(Arc::clone(&parts), stopped.clone())));
     let early = tokio::select! {

@@ -38,7 +38,8 @@ impl BundleFiles {
     /// All files that can't be read or used, or that files can't be watched at all.
     pub fn load(sources: Vec<BundleSource>) -> Result<Self, InvalidBundleFiles> {
         let watch = files::watch(sources.iter().map(|source| source.file.clone()).collect());
-        let watch = watch.map_err(|error| InvalidBundleFiles(vec![unreadable(Path::new("."), &error)]))?;
+        let watch = watch
+            .map_err(|error| InvalidBundleFiles(sources.iter().map(|source| unwatchable(source, &error)).collect()))?;
         let (bundles, refused) = read(&sources, &Bundles::default());
         if refused.is_empty() {
             Ok(Self { sources: sources.into(), watch, bundles })
@@ -80,6 +81,8 @@ pub struct Reload {
 #[derive(Debug, Error)]
 #[error("trust bundle {}: {cause}", .file.display())]
 pub struct InvalidBundleFile {
+    /// Whose bundle it should hold.
+    pub trust_domain: TrustDomain,
     /// The file.
     pub file: PathBuf,
     /// What is wrong with it.
@@ -118,7 +121,7 @@ fn read(sources: &[BundleSource], old: &Bundles) -> (Bundles, Vec<InvalidBundleF
         match read_one(file) {
             Ok(bundle) => bundles.push((trust_domain.clone(), Arc::new(bundle))),
             Err(cause) => {
-                refused.push(InvalidBundleFile { file: file.clone(), cause });
+                refused.push(InvalidBundleFile { trust_domain: trust_domain.clone(), file: file.clone(), cause });
                 bundles.extend(old.get(trust_domain).map(|bundle| (trust_domain.clone(), Arc::clone(bundle))));
             }
         }
@@ -133,8 +136,9 @@ fn read_one(file: &Path) -> Result<Bundle, BundleFileCause> {
     Ok(Bundle::parse(&bytes)?)
 }
 
-fn unreadable(file: &Path, error: &io::Error) -> InvalidBundleFile {
-    InvalidBundleFile { file: file.to_owned(), cause: io::Error::new(error.kind(), error.to_string()).into() }
+fn unwatchable(source: &BundleSource, error: &io::Error) -> InvalidBundleFile {
+    let BundleSource { trust_domain, file } = source.clone();
+    InvalidBundleFile { trust_domain, file, cause: io::Error::new(error.kind(), error.to_string()).into() }
 }
 
 #[cfg(test)]

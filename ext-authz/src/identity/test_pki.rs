@@ -49,6 +49,11 @@ impl Ca {
 
     /// A leaf for `spiffe://td/web`, valid an hour to both sides of [`NOW`], bent.
     pub(super) fn leaf(&self, bend: impl FnOnce(&mut CertificateParams)) -> CertificateDer<'static> {
+        self.leaf_for(&KeyPair::generate().unwrap(), bend)
+    }
+
+    /// The same for a key that is known.
+    pub(super) fn leaf_for(&self, key: &KeyPair, bend: impl FnOnce(&mut CertificateParams)) -> CertificateDer<'static> {
         let mut params = CertificateParams::default();
         params.distinguished_name = named("leaf");
         params.subject_alt_names = vec![uri("spiffe://td/web")];
@@ -56,7 +61,7 @@ impl Ca {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         (params.not_before, params.not_after) = (at(NOW - 3600), at(NOW + 3600));
         bend(&mut params);
-        params.signed_by(&KeyPair::generate().unwrap(), &self.issuer).unwrap().der().clone()
+        params.signed_by(key, &self.issuer).unwrap().der().clone()
     }
 
     /// A bundle of this authority alone.

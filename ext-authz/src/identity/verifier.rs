@@ -7,6 +7,7 @@ use std::sync::{
 
 use arc_swap::ArcSwap;
 use authz_core::{facts::Caller, reason::Reason, time::Timestamp};
+use rustls_pki_types::CertificateDer;
 
 use super::{
     bundle::Bundles,
@@ -88,6 +89,17 @@ impl Verifier {
         self.memo.keep(chain_key, trust.generation, proof.clone());
         self.memo.keep(key, trust.generation, proof.clone());
         Ok(proof.caller)
+    }
+
+    /// Who the other end of a TLS connection of our own proves to be, by the chain it presented there, leaf first.
+    ///
+    /// # Errors
+    /// A reason of class identity, with words for the log.
+    pub fn verify_peer(&self, chain: &[CertificateDer<'_>], now: Timestamp) -> Result<Arc<Caller>, Refusal> {
+        let Some((leaf, intermediates)) = chain.split_first() else {
+            return Err(Refusal::new(Reason::CertificateMissing, "the connection carries no certificate"));
+        };
+        svid::verify(leaf, intermediates, &self.trust.load().bundles, now).map(|proof| proof.caller)
     }
 
     /// Puts other bundles in force and gives their generation; nothing verified under older ones is remembered any more.

@@ -1,7 +1,8 @@
-//! Keeps trust bundles in force as their files change; what a bundle is, identity knows.
+//! Keeps trust bundles in force as their sources change; what a bundle is, identity knows.
 
 use std::{sync::Arc, time::Duration};
 
+use authz_core::identity::TrustDomain;
 use tokio::sync::watch;
 use tracing::{error, info};
 
@@ -9,39 +10,68 @@ use super::{Parts, SidecarError};
 use crate::{
     audit::{Change, Record},
     clock,
-    identity::{BundleFiles, BundleSource, Bundles, InvalidBundleFiles},
+    identity::{Bundle, BundleFiles, BundleSource, Bundles, Held, InvalidBundleFiles, Origin},
 };
 
 /// How long to wait before reading files again that were refused at the start.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Loads the bundles, and again whenever a file changes, until shutdown.
-pub(super) async fn keep(
+/// Puts in force whatever the trust store holds, at once and after each change, until shutdown.
+pub(super) async fn keep(parts: Arc<Parts>, mut stopped: watch::Receiver<bool>) -> Result<(), SidecarError> {
+    let mut changes = parts.trust.subscribe();
+    // What came before we looked counts; nothing at all is not yet an answer, though a domain without authorities is one.
+    if !parts.trust.in_force().is_empty() {
+        changes.mark_changed();
+    }
+    let follow = async {
+        while changes.changed().await.is_ok() {
+            let bundles = changes.borrow_and_update().clone();
+            trust(&parts, &bundles);
+            note(&parts, "accepted", format!("{} trust domains", bundles.iter().count()));
+        }
+    };
+    tokio::select! {
+        _ = stopped.wait_for(|stop| *stop) => {}
+        () = follow => {}
+    }
+    Ok(())
+}
+
+/// Loads the bundles of files, and again whenever a file changes, until shutdown.
+pub(super) async fn keep_files(
     sources: Vec<BundleSource>,
     parts: Arc<Parts>,
     mut stopped: watch::Receiver<bool>,
 ) -> Result<(), SidecarError> {
     tokio::select! {
         _ = stopped.wait_for(|stop| *stop) => {}
-        () = follow(sources, &parts) => {}
+        () = follow_files(sources, &parts) => {}
     }
     Ok(())
 }
 
-async fn follow(sources: Vec<BundleSource>, parts: &Parts) {
+async fn follow_files(sources: Vec<BundleSource>, parts: &Parts) {
     let mut files = first(sources, parts).await;
-    trust(parts, files.bundles());
-    note(parts, "accepted", format!("{} trust domains", files.bundles().iter().count()));
+    hold(parts, files.bundles());
     loop {
         let reload = files.changed().await;
         for refused in &reload.refused {
             note(parts, "refused", refused.to_string());
+            parts.trust.note_trouble(&refused.trust_domain, Origin::File, &refused.to_string(), None);
         }
         if let Some(bundles) = reload.bundles {
-            trust(parts, &bundles);
-            note(parts, "accepted", format!("{} trust domains", bundles.iter().count()));
+            hold(parts, &bundles);
         }
     }
+}
+
+fn hold(parts: &Parts, bundles: &Bundles) {
+    let now = clock::now();
+    let held = |(name, bundle): (&TrustDomain, &Bundle)| {
+        let bundle = Arc::new(bundle.clone());
+        (name.clone(), Held { bundle, fetched_at: now, next_refresh: None, trouble: None })
+    };
+    parts.trust.replace(Origin::File, bundles.iter().map(held).collect());
 }
 
 /// The verifier first: filters that hear of new bundles must find them in force.

@@ -8,7 +8,7 @@ use authz_core::{
     facts::{Caller, Facts, Headers, Http, Presented},
     gate::Gate,
     identity::{Credential, Digest, IssuerSerial, PathPrefix, SpiffeId, TrustDomain},
-    plan::{Plan, PolicyDigest, Read},
+    plan::{Plan, PolicyDigest, Read, Rules},
     revocation::{Mark, RevocationSet},
     scope::{Scope, ScopeKind},
     time::Timestamp,
@@ -167,16 +167,11 @@ fn headers() -> Vec<Line> {
 }
 
 fn facts<'a>(caller: &'a Caller, headers: &'a dyn Headers) -> Facts<'a> {
-    Facts {
-        caller: Presented::Verified(caller),
-        http: Http::from_headers(headers, "HTTP/2"),
-        source_ip: None,
-        sni: None,
-    }
+    Facts::of_http(Presented::Verified(caller), Http::from_headers(headers, "HTTP/2"))
 }
 
 fn plan() -> Plan {
-    Plan::new(PolicyDigest([1; 32]), [Read::Path, Read::Host, Read::Header("x-tenant".into())])
+    Plan::new(PolicyDigest([1; 32]), [Read::Path, Read::Host, Read::Header("x-tenant".into())], Rules::default())
 }
 
 /// Every kind alike, so that no lookup is spared; none of them is the caller.

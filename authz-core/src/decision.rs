@@ -63,6 +63,12 @@ impl Decision {
         Self { id, verdict: Verdict::Allow, reason: Reason::Permit, policies, holds_until }
     }
 
+    /// A permit for a caller that proved nothing, never to be reused: nothing would take it back.
+    pub fn allow_unverified(id: DecisionId, policies: Arc<[Arc<str>]>) -> Self {
+        let (verdict, reason) = (Verdict::Allow, Reason::PermitUnverified);
+        Self { id, verdict, reason, policies, holds_until: Timestamp::default() }
+    }
+
     /// A denial by policy that holds until `holds_until` (exclusive). A reason that allows becomes [`Reason::Internal`].
     pub fn deny(id: DecisionId, reason: Reason, policies: Arc<[Arc<str>]>, holds_until: Timestamp) -> Self {
         let reason = if reason.class() == Class::Allow { Reason::Internal } else { reason };

@@ -1,7 +1,8 @@
 //! The gate before every cache: identity, then revocation, then form. It evaluates no policy and keeps nothing.
 
 use crate::{
-    facts::{Caller, Facts, HeaderValue, Http, Presented},
+    facts::{Asked, Caller, Facts, HeaderValue, Http, Presented, Unverified},
+    identity::SpiffeId,
     plan::{Plan, Read},
     reason::{Class, Reason},
     revocation::RevocationSet,
@@ -9,7 +10,7 @@ use crate::{
     time::Timestamp,
 };
 
-/// Admits requests whose caller is proven, in force and not revoked.
+/// Admits requests whose caller is proven, in force and not revoked, and nobody behind it either.
 #[derive(Copy, Clone)]
 pub struct Gate<'s> {
     revocations: &'s RevocationSet,
@@ -19,10 +20,19 @@ pub struct Gate<'s> {
 /// Proof that a request passed the gate; without one there is no key and no evaluation.
 #[derive(Copy, Clone)]
 pub struct Admitted<'a> {
-    caller: &'a Caller,
+    principal: Principal<'a>,
     facts: &'a Facts<'a>,
-    http: &'a Http<'a>,
+    http: Option<&'a Http<'a>>,
     plan: &'a Plan,
+}
+
+/// Whose request policies are asked about.
+#[derive(Copy, Clone)]
+pub enum Principal<'a> {
+    /// Of somebody who proved nothing; only where a policy may let such a one in.
+    Unverified(&'a Unverified),
+    /// Of a verified workload that is not revoked.
+    Workload(&'a Caller),
 }
 
 /// Why a request did not pass.
@@ -45,37 +55,95 @@ impl<'s> Gate<'s> {
     where
         's: 'a,
     {
-        let caller = self.caller(facts, now)?;
-        let http = facts.http.as_ref().map_err(|_| Denial::of(Reason::RequestMalformed))?;
-        match self.plan.reads().iter().find_map(|read| unreadable(http, read)) {
+        let principal = self.principal(facts, now)?;
+        self.check_hops(facts, now)?;
+        let http = match &facts.asked {
+            Asked::Connection => None,
+            Asked::Http(Ok(http)) => Some(http),
+            Asked::Http(Err(invalid)) => return Err(Denial::of(invalid.reason())),
+        };
+        match http.and_then(|http| self.unreadable(http)) {
             Some(reason) => Err(Denial::of(reason)),
-            None => Ok(Admitted { caller, facts, http, plan: self.plan }),
+            None => Ok(Admitted { principal, facts, http, plan: self.plan }),
         }
     }
 
-    fn caller<'a>(&self, facts: &'a Facts<'a>, now: Timestamp) -> Result<&'a Caller, Denial> {
-        let caller = match facts.caller {
-            Presented::Unverified(reason) => return Err(Denial::of(reason)),
-            Presented::Verified(caller) => caller,
-        };
-        let credential = caller.credential();
-        if now < credential.not_before() {
-            return Err(Denial::of(Reason::CertificateNotYetValid));
+    fn principal<'a>(&self, facts: &'a Facts<'a>, now: Timestamp) -> Result<Principal<'a>, Denial> {
+        match facts.caller {
+            Presented::Verified(caller) => self.caller(caller, now).map(Principal::Workload),
+            Presented::Unverified(unverified) => self.unverified(unverified, now).map(Principal::Unverified),
         }
-        if !credential.holds_at(now) {
-            return Err(Denial::of(Reason::CertificateExpired));
-        }
+    }
+
+    fn caller<'a>(&self, caller: &'a Caller, now: Timestamp) -> Result<&'a Caller, Denial> {
+        check_time(caller, now)?;
         match self.revocations.revokes(caller, now) {
             Some(scope) => Err(Denial { reason: Reason::Revoked, scope: Some(scope.clone()) }),
             None => Ok(caller),
         }
     }
+
+    /// INVARIANT: who is revoked stays out also where it proves less than it could.
+    fn unverified<'a>(&self, unverified: &'a Unverified, now: Timestamp) -> Result<&'a Unverified, Denial> {
+        if !self.plan.rules().judge_unverified {
+            return Err(Denial::of(unverified.cause()));
+        }
+        let claim = unverified.claim();
+        let revoked =
+            claim.and_then(|claim| self.revocations.revoked(claim.scopes(), claim.credential().not_before(), now));
+        match revoked {
+            Some(scope) => Err(Denial { reason: Reason::Revoked, scope: Some(scope.clone()) }),
+            None => Ok(unverified),
+        }
+    }
+
+    /// INVARIANT: every workload behind the caller is asked about like the caller itself, each time.
+    fn check_hops(&self, facts: &Facts<'_>, now: Timestamp) -> Result<(), Denial> {
+        for hop in facts.chain.hops() {
+            check_time(hop, now)?;
+            if let Some(scope) = self.revocations.revokes(hop, now) {
+                return Err(Denial { reason: Reason::HopRevoked, scope: Some(scope.clone()) });
+            }
+        }
+        Ok(())
+    }
+
+    fn unreadable(&self, http: &Http<'_>) -> Option<Reason> {
+        if self.plan.rules().refuse_path_parameters && http.path.has_parameters() {
+            return Some(Reason::PathAmbiguous);
+        }
+        self.plan.reads().iter().find_map(|read| unreadable(http, read))
+    }
+}
+
+fn check_time(caller: &Caller, now: Timestamp) -> Result<(), Denial> {
+    let credential = caller.credential();
+    if now < credential.not_before() {
+        return Err(Denial::of(Reason::CertificateNotYetValid));
+    }
+    if !credential.holds_at(now) {
+        return Err(Denial::of(Reason::CertificateExpired));
+    }
+    Ok(())
 }
 
 impl<'a> Admitted<'a> {
-    /// The proven caller.
-    pub fn caller(&self) -> &'a Caller {
-        self.caller
+    /// Who asks.
+    pub fn principal(&self) -> Principal<'a> {
+        self.principal
+    }
+
+    /// The proven caller, if there is one.
+    pub fn caller(&self) -> Option<&'a Caller> {
+        match self.principal {
+            Principal::Unverified(_) => None,
+            Principal::Workload(caller) => Some(caller),
+        }
+    }
+
+    /// The workload that began, if it is known.
+    pub fn origin(&self) -> Option<&'a SpiffeId> {
+        self.caller().and_then(|caller| self.facts.chain.origin(caller))
     }
 
     /// All facts.
@@ -83,8 +151,8 @@ impl<'a> Admitted<'a> {
         self.facts
     }
 
-    /// The well-formed request.
-    pub fn http(&self) -> &'a Http<'a> {
+    /// The well-formed request; none if a connection is asked for.
+    pub fn http(&self) -> Option<&'a Http<'a>> {
         self.http
     }
 

@@ -1,11 +1,12 @@
 //! Countersign's pure core: what a request is, who may make it, and when an answer may be reused; no IO, no clock, no lock, no async.
 //!
-//! Direction inside: `facts, identity, decision → scope, revocation → plan, key → gate`.
+//! Direction inside: `facts, identity, hops, decision → scope, revocation → plan, key → gate`.
 
 mod clearance;
 pub mod decision;
 pub mod facts;
 pub mod gate;
+pub mod hops;
 pub mod identity;
 pub mod key;
 pub mod plan;

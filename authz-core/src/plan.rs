@@ -5,10 +5,22 @@ use std::fmt;
 /// One thing policies can read of a request. Caller and method always count as read.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Read {
+    /// Address the connection was made to.
+    DestinationIp,
+    /// Port the connection was made to.
+    DestinationPort,
     /// One request header, by lower-case name.
     Header(Box<str>),
+    /// How many connections the request is known to have crossed.
+    HopCount,
+    /// Which workloads it is known to have crossed.
+    Hops,
+    /// Whether it is known to the workload that began.
+    HopsComplete,
     /// `:authority`.
     Host,
+    /// The workload that began.
+    Origin,
     /// Path without query.
     Path,
     /// HTTP version.
@@ -30,15 +42,36 @@ impl Read {
             let lower = !name.is_empty() && !name.bytes().any(|byte| byte.is_ascii_uppercase());
             return lower.then(|| Self::Header(name.into()));
         }
-        [Self::Host, Self::Path, Self::Protocol, Self::Query, Self::Scheme, Self::Sni, Self::SourceIp]
-            .into_iter()
-            .find(|read| read.name() == text)
+        Self::FIXED.iter().find(|read| read.name() == text).cloned()
     }
+
+    /// Every one but headers.
+    pub(crate) const FIXED: &[Self] = &[
+        Self::DestinationIp,
+        Self::DestinationPort,
+        Self::HopCount,
+        Self::Hops,
+        Self::HopsComplete,
+        Self::Host,
+        Self::Origin,
+        Self::Path,
+        Self::Protocol,
+        Self::Query,
+        Self::Scheme,
+        Self::Sni,
+        Self::SourceIp,
+    ];
 
     fn name(&self) -> &'static str {
         match self {
+            Self::DestinationIp => "destination-ip",
+            Self::DestinationPort => "destination-port",
             Self::Header(_) => "header",
+            Self::HopCount => "hop-count",
+            Self::Hops => "hops",
+            Self::HopsComplete => "hops-complete",
             Self::Host => "host",
+            Self::Origin => "origin",
             Self::Path => "path",
             Self::Protocol => "protocol",
             Self::Query => "query",
@@ -58,6 +91,11 @@ impl fmt::Display for Read {
     }
 }
 
+impl Rules {
+    /// The text that stands among the reads of a plan on the wire where paths with parameters are refused.
+    pub const NO_PATH_PARAMETERS: &str = "no-path-parameters";
+}
+
 /// SHA-256 over everything that can change what policies answer: their text, schema, entities, service.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub struct PolicyDigest(pub [u8; 32]);
@@ -68,20 +106,35 @@ impl fmt::Display for PolicyDigest {
     }
 }
 
-/// How facts become a cache key under one policy set.
+/// How facts become a cache key under one policy set, and what the gate must refuse or let through for it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Plan {
     digest: PolicyDigest,
     reads: Box<[Read]>,
+    rules: Rules,
+}
+
+/// What the gate does besides asking who is proven and who revoked. The default is what keeps everybody out who can be kept out.
+#[derive(Copy, Clone, PartialEq, Eq, Default, Debug)]
+pub struct Rules {
+    /// Some policy permits an `Unverified` caller something, so that policies must be asked about one.
+    pub judge_unverified: bool,
+    /// Paths with parameters (`;`) are refused.
+    pub refuse_path_parameters: bool,
 }
 
 impl Plan {
     /// A plan; the order and repetition of `reads` do not matter.
-    pub fn new(digest: PolicyDigest, reads: impl IntoIterator<Item = Read>) -> Self {
+    pub fn new(digest: PolicyDigest, reads: impl IntoIterator<Item = Read>, rules: Rules) -> Self {
         let mut reads: Vec<Read> = reads.into_iter().collect();
         reads.sort_unstable();
         reads.dedup();
-        Self { digest, reads: reads.into() }
+        Self { digest, reads: reads.into(), rules }
+    }
+
+    /// What the gate does for it.
+    pub fn rules(&self) -> Rules {
+        self.rules
     }
 
     /// Which policy set it belongs to.
@@ -102,9 +155,7 @@ mod tests {
     #[test]
     fn every_read_comes_back_from_its_text() {
         let header = Read::Header("x-tenant".into());
-        for read in
-            [Read::Host, Read::Path, Read::Protocol, Read::Query, Read::Scheme, Read::Sni, Read::SourceIp, header]
-        {
+        for read in Read::FIXED.iter().cloned().chain([header]) {
             assert_eq!(Read::parse(&read.to_string()), Some(read));
         }
         for text in ["", "header", "header:", "header:X-Tenant", "color"] {
@@ -115,11 +166,12 @@ mod tests {
     #[test]
     fn a_plan_is_the_same_in_whatever_order_and_however_often_reads_are_named() {
         let header = |name: &str| Read::Header(name.into());
-        let one = Plan::new(PolicyDigest([1; 32]), [header("b"), Read::Path, header("a"), Read::Path]);
-        let other = Plan::new(PolicyDigest([1; 32]), [Read::Path, header("a"), header("b")]);
+        let one =
+            Plan::new(PolicyDigest([1; 32]), [header("b"), Read::Path, header("a"), Read::Path], Rules::default());
+        let other = Plan::new(PolicyDigest([1; 32]), [Read::Path, header("a"), header("b")], Rules::default());
         assert_eq!(one, other);
         assert_eq!(one.reads(), [header("a"), header("b"), Read::Path]);
-        assert_ne!(one, Plan::new(PolicyDigest([2; 32]), one.reads().to_vec()));
+        assert_ne!(one, Plan::new(PolicyDigest([2; 32]), one.reads().to_vec(), Rules::default()));
     }
 
     #[test]

@@ -46,6 +46,8 @@ pub enum Class {
 reasons! {
     /// A `permit` matched and no `forbid` did.
     Permit, "permit", Allow;
+    /// A `permit` that names `Unverified` matched a caller that proved nothing, and no `forbid` did.
+    PermitUnverified, "permit_unverified", Allow;
     /// The connection carries no client certificate.
     CertificateMissing, "certificate_missing", Identity;
     /// The certificate is no X.509 certificate we can read.
@@ -78,8 +80,12 @@ reasons! {
     XfccInvalid, "xfcc_invalid", Identity;
     /// The caller, its certificate, path or trust domain is revoked.
     Revoked, "revoked", Revocation;
+    /// A workload behind the caller, its certificate, path or trust domain is revoked.
+    HopRevoked, "hop_revoked", Revocation;
     /// Method, path, host or a header policies read can't be understood.
     RequestMalformed, "request_malformed", Request;
+    /// Readers may resolve the path differently: it is not normalised, or has parameters where they are not allowed.
+    PathAmbiguous, "path_ambiguous", Request;
     /// A header that policies read has several values, or none that is text.
     HeaderAmbiguous, "header_ambiguous", Request;
     /// The schema knows no such action.

@@ -78,6 +78,7 @@ fn sources(policies: usize) -> Sources {
         service: "cart".into(),
         limit_millis: 60_000,
         deny_limit_millis: 5_000,
+        refuse_path_parameters: false,
     }
 }
 

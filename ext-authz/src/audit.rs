@@ -19,7 +19,9 @@ use crate::metrics::Metrics;
 
 mod record;
 
-pub use self::record::{Change, DecisionRecord, HitsRecord, LocalRecord, Record, RequestLine, SignalRecord};
+pub use self::record::{
+    Change, DecisionRecord, HitsRecord, LocalRecord, Record, RequestLine, SignalRecord, UnverifiedRecord,
+};
 
 /// Where the trail goes.
 #[derive(Clone, PartialEq, Eq, Debug)]

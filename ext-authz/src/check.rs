@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use authz_core::{
     decision::{Decision, DecisionId},
-    facts::{Caller, Facts},
+    facts::Facts,
+    gate::Principal,
     plan::PolicyDigest,
     reason::Reason,
     scope::Scope,
@@ -15,7 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     cache::{Answer, DecisionCache},
-    identity::{PresentedCertificate, Refusal, TrustDigest, Verifier},
+    identity::{Identified, PresentedCertificate, Refusal, TrustDigest, Verifier},
     state::{Live, State},
 };
 
@@ -72,9 +73,11 @@ impl Checker {
         Self { state, verifier, cache }
     }
 
-    /// Who the connection proves to be on the other end, or why it proves nothing.
-    pub fn identify(&self, certificate: &PresentedCertificate<'_>, now: Timestamp) -> Result<Arc<Caller>, Refusal> {
-        self.verifier.verify_or_explain(certificate, now)
+    /// Who the connection proves to be on the other end and who stands behind, or why it proves nothing.
+    pub fn identify(&self, certificate: &PresentedCertificate<'_>, now: Timestamp) -> Result<Identified, Refusal> {
+        self.verifier.verify(certificate, now).inspect_err(|refusal| {
+            tracing::debug!(reason = %refusal.reason(), detail = refusal.detail(), "certificate refused");
+        })
     }
 
     /// The trust bundles in force, if any yet. Who asks before [`Checker::identify`] gets those, or older ones, that it used.
@@ -94,8 +97,12 @@ impl Checker {
     fn judge(&self, live: Live<'_>, facts: &Facts<'_>, now: Timestamp) -> Outcome {
         match live.gate().admit(facts, now) {
             Ok(admitted) => {
-                let Answer { decision, cached } =
-                    self.cache.get_with(&admitted, now, || live.policy().evaluate(&admitted, fresh_id(), now));
+                let evaluate = || live.policy().evaluate(&admitted, fresh_id(), now);
+                let Answer { decision, cached } = match admitted.principal() {
+                    Principal::Workload(_) => self.cache.get_with(&admitted, now, evaluate),
+                    // Nobody's stranger can fill the cache.
+                    Principal::Unverified(_) => Answer { decision: Arc::new(evaluate()), cached: false },
+                };
                 let source = if cached { Source::Cache } else { Source::Policy };
                 Outcome { decision, source, seq: live.seq(), policy: Some(live.digest()), revoked: None }
             }

@@ -22,17 +22,20 @@ pub enum Mode {
     ExtAuthz,
     /// A filter's `Decide`.
     Link,
+    /// The same check for a TCP connection, by Envoy's network filter.
+    Network,
 }
 
 impl Mode {
     /// Every mode.
-    pub const ALL: &[Self] = &[Self::ExtAuthz, Self::Link];
+    pub const ALL: &[Self] = &[Self::ExtAuthz, Self::Link, Self::Network];
 
     /// The name in metrics and audit.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ExtAuthz => "ext_authz",
             Self::Link => "link",
+            Self::Network => "network",
         }
     }
 }

@@ -102,7 +102,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), S
 
 async fn build(config: &Config, metrics: Arc<Metrics>, audit: Audit) -> Result<Parts, SidecarError> {
     let state = Arc::new(State::default());
-    let verifier = Arc::new(Verifier::new(Bundles::default(), config.identity.trust_xfcc));
+    let verifier = Arc::new(Verifier::new(Bundles::default(), config.identity.forwarding.clone()));
     let longest = config.policy.decision_ttl.max(config.policy.deny_ttl);
     let cache = DecisionCache::new(config.cache.max_decisions, longest);
     let checker = Arc::new(Checker::new(Arc::clone(&state), Arc::clone(&verifier), cache));

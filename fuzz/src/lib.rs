@@ -105,5 +105,6 @@ fn sources() -> Sources {
         service: "shop".to_owned(),
         limit_millis: 60_000,
         deny_limit_millis: 10_000,
+        refuse_path_parameters: false,
     }
 }

@@ -1,6 +1,10 @@
-//! The HTTP part of the facts, with its limits; it does not decode or normalise the path (Envoy has, see envoy/), it refuses what still needs it.
+//! The HTTP part of the facts, with its limits; a path that readers may resolve differently is refused, not repaired.
 
-use super::{HeaderValue, Headers, path::is_unambiguous};
+use super::{
+    HeaderValue, Headers,
+    path::{NormalPath, is_unambiguous},
+};
+use crate::reason::Reason;
 
 /// A well-formed HTTP request.
 #[derive(Copy, Clone)]
@@ -8,7 +12,7 @@ pub struct Http<'a> {
     /// `:method`, a token of RFC 9110 §5.6.2.
     pub method: &'a str,
     /// `:path` up to the first `?`, the same to every reader; `*` for OPTIONS, empty for CONNECT.
-    pub path: &'a str,
+    pub path: NormalPath<'a>,
     /// `:path` after the first `?`.
     pub query: Option<&'a str>,
     /// `:authority`.
@@ -27,10 +31,13 @@ pub enum InvalidHttp {
     /// No `:method`, several, or no token.
     #[error("method is missing, repeated or no token")]
     Method,
-    /// No `:path`, several, not starting with `/`, with bytes that are no visible ASCII, or one that two readers may read differently.
+    /// A `:path` that two readers may read differently: bytes that are no visible ASCII, dot segments, escapes that hide something.
     #[error(
-        "path is missing, repeated, relative, not normalised or holds bytes other than visible ASCII; turn on Envoy's path normalisation"
+        "path is not normalised, has escapes that readers resolve differently, or holds bytes other than visible ASCII; turn on Envoy's path normalisation"
     )]
+    Ambiguous,
+    /// No `:path`, several, no text, or not starting with `/`.
+    #[error("path is missing, repeated, no text or relative")]
     Path,
     /// Several `:authority`, or bytes that are no visible ASCII.
     #[error("host is repeated or holds bytes other than visible ASCII")]
@@ -38,6 +45,16 @@ pub enum InvalidHttp {
     /// A pseudo header is repeated or too long.
     #[error("a pseudo header is repeated or longer than {MAX_PSEUDO} bytes")]
     Pseudo,
+}
+
+impl InvalidHttp {
+    /// The reason for which such a request is denied.
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::Ambiguous => Reason::PathAmbiguous,
+            Self::Host | Self::Method | Self::Path | Self::Pseudo => Reason::RequestMalformed,
+        }
+    }
 }
 
 /// Longest method, path, host, scheme or protocol looked at; longer is refused.
@@ -70,15 +87,18 @@ impl<'a> Http<'a> {
         }
         let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
         let special = matches!((method, target), ("CONNECT", "") | ("OPTIONS", "*"));
+        if !special && !path.starts_with('/') {
+            return Err(InvalidHttp::Path);
+        }
         // A `#` in the query is a fragment to some and a part of the query to others.
         let plain = is_unambiguous(path) && target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
         if !(special || plain) {
-            return Err(InvalidHttp::Path);
+            return Err(InvalidHttp::Ambiguous);
         }
         if !host.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(InvalidHttp::Host);
         }
-        Ok(Self { method, path, query, host, scheme, protocol, headers })
+        Ok(Self { method, path: NormalPath::new(path), query, host, scheme, protocol, headers })
     }
 }
 
@@ -102,7 +122,7 @@ mod tests {
     #[track_caller]
     fn check(method: &str, target: &str, expected: Result<(&str, Option<&str>), InvalidHttp>) {
         let parsed = Http::new(method, target, "demo.test", "https", "HTTP/2", &NoHeaders);
-        assert_eq!(parsed.map(|http| (http.path, http.query)), expected, "{method} {target}");
+        assert_eq!(parsed.map(|http| (http.path.as_received(), http.query)), expected, "{method} {target}");
     }
 
     #[track_caller]
@@ -117,7 +137,7 @@ mod tests {
             vec![(":method", b"GET"), (":path", b"/a?b"), (":authority", b"demo.test"), (":scheme", b"https")];
         let http = Http::from_headers(&good, "HTTP/2").unwrap();
         assert_eq!(
-            (http.method, http.path, http.query, http.host, http.scheme),
+            (http.method, http.path.as_received(), http.query, http.host, http.scheme),
             ("GET", "/a", Some("b"), "demo.test", "https")
         );
         let errors = [InvalidHttp::Method, InvalidHttp::Path, InvalidHttp::Host, InvalidHttp::Pseudo];
@@ -167,12 +187,12 @@ mod tests {
         check("CONNECT", "?a", Err(InvalidHttp::Path));
         check("CONNECT", "demo.test:443", Err(InvalidHttp::Path));
         check("GET", "http://demo.test/", Err(InvalidHttp::Path));
-        check("GET", "/a/../b", Err(InvalidHttp::Path));
-        check("GET", "/a?b#c", Err(InvalidHttp::Path));
-        check("GET", "/a b", Err(InvalidHttp::Path));
-        check("GET", "/a\u{7f}", Err(InvalidHttp::Path));
-        check("GET", "/a?b\n", Err(InvalidHttp::Path));
-        check("GET", "/ä", Err(InvalidHttp::Path));
+        check("GET", "/a/../b", Err(InvalidHttp::Ambiguous));
+        check("GET", "/a?b#c", Err(InvalidHttp::Ambiguous));
+        check("GET", "/a b", Err(InvalidHttp::Ambiguous));
+        check("GET", "/a\u{7f}", Err(InvalidHttp::Ambiguous));
+        check("GET", "/a?b\n", Err(InvalidHttp::Ambiguous));
+        check("GET", "/ä", Err(InvalidHttp::Ambiguous));
         check("GET", &"/a".repeat(MAX_PSEUDO), Err(InvalidHttp::Pseudo));
     }
 }

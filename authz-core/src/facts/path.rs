@@ -1,9 +1,64 @@
-//! Whether a path means the same to everybody who reads it; it never repairs one, for then policy and service would read two.
+//! Whether a path means the same to everybody who reads it, and the one spelling that policies and keys see. What is ambiguous is
+//! refused and never repaired, for then policy and service would read two.
+
+use std::borrow::Cow;
+
+/// A path that every reader takes for the same resource, in whatever spelling it came.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct NormalPath<'a>(&'a str);
+
+impl<'a> NormalPath<'a> {
+    /// INVARIANT: `path` is unambiguous, or one of the special targets `*` and nothing.
+    pub(super) fn new(path: &'a str) -> Self {
+        Self(path)
+    }
+
+    /// As it came, which is how the service gets it.
+    pub fn as_received(&self) -> &'a str {
+        self.0
+    }
+
+    /// The one spelling: the digits of escapes in upper case (RFC 3986 §6.2.2.1). Nothing else is left to normalise.
+    pub fn normal(&self) -> Cow<'a, str> {
+        if !self.0.contains('%') {
+            return Cow::Borrowed(self.0);
+        }
+        let mut bytes = self.0.as_bytes().to_vec();
+        upper_escapes(&mut bytes);
+        // Only ASCII letters became other ASCII letters.
+        String::from_utf8(bytes).map_or(Cow::Borrowed(self.0), Cow::Owned)
+    }
+
+    /// Writes [`NormalPath::normal`] behind what is in `out`, without allocating for it.
+    pub(crate) fn write_normal(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(self.0.as_bytes());
+        upper_escapes(out.get_mut(start..).unwrap_or_default());
+    }
+
+    /// Whether a segment has parameters (`;`), which some readers cut off before they look for the resource.
+    pub fn has_parameters(&self) -> bool {
+        self.0.contains(';') || self.0.contains("%3B") || self.0.contains("%3b")
+    }
+}
+
+fn upper_escapes(path: &mut [u8]) {
+    let mut left: u8 = 0;
+    for byte in path {
+        if *byte == b'%' {
+            left = 2;
+        } else if left > 0 {
+            byte.make_ascii_uppercase();
+            left -= 1;
+        }
+    }
+}
 
 /// Whether every reader takes `path` (without query, visible ASCII, starting with `/`) for the same resource.
 ///
 /// Refused is what readers are known to resolve differently: dot segments and empty ones, also in front of `;`, backslashes,
-/// fragments, broken escapes, and escapes of what needs none (RFC 3986 §6.2.2.2), of slashes, backslashes and NUL.
+/// fragments, broken escapes, escapes of what needs none (RFC 3986 §6.2.2.2), of slashes, backslashes and control bytes, of bytes that
+/// are no UTF-8 (an overlong slash among them), and an escaped `%` that a second decoding would turn into one of these.
 /// An Envoy that normalises paths as the files in `envoy/` do lets almost none of these through, so they also tell of one that does not.
 pub(super) fn is_unambiguous(path: &str) -> bool {
     let Some(segments) = path.strip_prefix('/') else { return false };
@@ -30,14 +85,38 @@ fn is_plain(segment: &str) -> bool {
 }
 
 fn escapes_are_needed(text: &str) -> bool {
-    text.split('%').skip(1).all(|escape| match escape.as_bytes() {
-        [high, low, ..] => hex(*high).zip(hex(*low)).is_some_and(|(high, low)| may_be_escaped(high << 4 | low)),
-        _ => false,
-    })
+    let escapes = text.split('%').skip(1);
+    escapes
+        .clone()
+        .all(|escape| byte_of(escape).is_some_and(|byte| may_be_escaped(byte) && !hides_another(byte, escape)))
+        && is_utf8(escapes)
+}
+
+fn byte_of(escape: &str) -> Option<u8> {
+    let [high, low, ..] = escape.as_bytes() else { return None };
+    Some(hex(*high)? << 4 | hex(*low)?)
 }
 
 fn may_be_escaped(byte: u8) -> bool {
-    !(byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/' | b'\\' | 0))
+    let plain = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+    !(plain || matches!(byte, b'/' | b'\\') || byte.is_ascii_control())
+}
+
+/// Whether `escape`, which stands for `byte`, is a `%` in front of what a second decoding makes special.
+fn hides_another(byte: u8, escape: &str) -> bool {
+    let again = escape.get(2..).and_then(byte_of);
+    byte == b'%'
+        && again.is_some_and(|byte| matches!(byte, b'/' | b'\\' | b'.' | b'%' | b';') || byte.is_ascii_control())
+}
+
+/// Whether what `escapes` decode to is text: plain characters between them are ASCII and part no sequence in two.
+fn is_utf8<'t>(escapes: impl Iterator<Item = &'t str> + Clone) -> bool {
+    if escapes.clone().all(|escape| byte_of(escape).is_some_and(|byte| byte.is_ascii())) {
+        return true;
+    }
+    let decoded: Vec<u8> =
+        escapes.flat_map(|escape| byte_of(escape).into_iter().chain(escape.bytes().skip(2))).collect();
+    std::str::from_utf8(&decoded).is_ok()
 }
 
 fn hex(digit: u8) -> Option<u8> {
@@ -48,7 +127,19 @@ fn hex(digit: u8) -> Option<u8> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::is_unambiguous;
+    use super::{NormalPath, is_unambiguous};
+
+    #[test]
+    fn escapes_have_one_spelling_and_nothing_else_changes() {
+        for (path, expected) in
+            [("/caf%c3%a9/%aB", "/caf%C3%A9/%AB"), ("/a%20b", "/a%20b"), ("/ab/cd", "/ab/cd"), ("*", "*")]
+        {
+            let normal = NormalPath::new(path).normal();
+            let mut written = b"before".to_vec();
+            NormalPath::new(path).write_normal(&mut written);
+            assert_eq!((&*normal, &written[6..]), (expected, expected.as_bytes()));
+        }
+    }
 
     #[test]
     fn a_path_that_all_readers_take_alike_is_plain() {
@@ -67,12 +158,14 @@ mod tests {
             "/a%20b",
             "/a%3Fb",
             "/a%23b",
-            "/a%252fb",
             "/a%3Bb",
             "/%3A",
             "/a:b@c!$&'()*+,=-_~",
             "/{a}",
             "/a%25",
+            "/100%25b",
+            "/a%2520b",
+            "/%F0%9F%98%80x%C3%A9",
         ];
         for path in paths {
             assert!(is_unambiguous(path), "{path}");
@@ -113,6 +206,7 @@ mod tests {
             "/\\..\\a",
             "/a%5cb",
             "/a%5C..%5Cb", // a slash to some
+            "/a%252fb",
             "/a%2fb",
             "/a%2Fb",
             "/..%2fa", // a slash after decoding
@@ -130,6 +224,28 @@ mod tests {
             "/a%2g",
             "/a%u002f",
             "/%%32", // decoded differently or not at all
+        ];
+        for path in paths {
+            assert!(!is_unambiguous(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn escapes_that_hide_something_are_refused() {
+        let paths = [
+            "/a%1f",
+            "/%0d%0aa",
+            "/a%7F", // a control character after decoding
+            "/..%c0%afa",
+            "/%C3",
+            "/a%A9b",
+            "/%ff",
+            "/%c3%28",
+            "/%c3x%a9", // no UTF-8, or an overlong slash
+            "/%252e%252e/a",
+            "/a%255c",
+            "/a%2500",
+            "/a%253Bb", // something else after a second decoding
         ];
         for path in paths {
             assert!(!is_unambiguous(path), "{path}");

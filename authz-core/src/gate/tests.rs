@@ -6,9 +6,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    facts::{InvalidHttp, NoHeaders},
-    identity::{Credential, Digest, IssuerSerial, SpiffeId},
-    plan::PolicyDigest,
+    facts::{Claim, InvalidHttp, NoHeaders},
+    hops::{Chain, Reach},
+    identity::{Credential, Digest, IssuerSerial},
+    plan::{PolicyDigest, Rules},
     revocation::Mark,
 };
 
@@ -28,14 +29,18 @@ struct Wrong {
 const NOW: Timestamp = Timestamp::from_millis(150);
 
 fn caller() -> Arc<Caller> {
-    let id = SpiffeId::parse("spiffe://demo.test/ns/shop/web").unwrap();
+    workload("/ns/shop/web")
+}
+
+fn workload(path: &str) -> Arc<Caller> {
+    let id = SpiffeId::parse(&format!("spiffe://demo.test{path}")).unwrap();
     let serial = IssuerSerial::new("CN=root", "1").unwrap();
     let (from, to) = (Timestamp::from_millis(100), Timestamp::from_millis(200));
     Caller::verified(Credential::new(id, Digest::from_bytes([1; 32]), serial, from, to).unwrap())
 }
 
 fn plan() -> Plan {
-    Plan::new(PolicyDigest([0; 32]), [Read::Header("x-tenant".into()), Read::Path])
+    Plan::new(PolicyDigest([0; 32]), [Read::Header("x-tenant".into()), Read::Path], Rules::default())
 }
 
 fn revoked() -> RevocationSet {
@@ -52,12 +57,11 @@ fn outcome(wrong: &Wrong, now: Timestamp) -> Result<(), Denial> {
     let (caller, plan) = (caller(), plan());
     let revocations = if wrong.revocation { revoked() } else { RevocationSet::default() };
     let lines: Lines = vec![("x-tenant", if wrong.header { b"\xff" } else { b"acme" })];
-    let facts = Facts {
-        caller: if wrong.identity { Presented::Unverified(Reason::ChainInvalid) } else { Presented::Verified(&caller) },
-        http: if wrong.form { Err(InvalidHttp::Path) } else { http(&lines) },
-        source_ip: None,
-        sni: None,
-    };
+    let stranger = Unverified::new(Reason::ChainInvalid, None);
+    let presented = if wrong.identity { Presented::Unverified(&stranger) } else { Presented::Verified(&caller) };
+    let behind = Chain::new(vec![workload("/behind")], Reach::Origin);
+    let http = if wrong.form { Err(InvalidHttp::Path) } else { http(&lines) };
+    let facts = Facts { chain: &behind, ..Facts::of_http(presented, http) };
     Gate::new(&revocations, &plan).admit(&facts, now).map(|_| ())
 }
 
@@ -65,13 +69,11 @@ fn outcome(wrong: &Wrong, now: Timestamp) -> Result<(), Denial> {
 fn a_host_that_policies_read_may_not_be_shouted() {
     let (caller, revocations) = (caller(), RevocationSet::default());
     let admitted = |host: &str, reads: Vec<Read>| {
-        let facts = Facts {
-            caller: Presented::Verified(&caller),
-            http: Http::new("GET", "/", host, "https", "HTTP/2", &NoHeaders),
-            source_ip: None,
-            sni: None,
-        };
-        Gate::new(&revocations, &Plan::new(PolicyDigest([0; 32]), reads)).admit(&facts, NOW).map(|_| ())
+        let http = Http::new("GET", "/", host, "https", "HTTP/2", &NoHeaders);
+        let facts = Facts::of_http(Presented::Verified(&caller), http);
+        Gate::new(&revocations, &Plan::new(PolicyDigest([0; 32]), reads, Rules::default()))
+            .admit(&facts, NOW)
+            .map(|_| ())
     };
     let refused = Err(Denial::of(Reason::RequestMalformed));
     assert_eq!(admitted("orders.test", vec![Read::Host]), Ok(()));
@@ -118,9 +120,10 @@ fn every_reason_why_there_is_no_identity_is_passed_on_and_none_of_them_can_allow
     let (revocations, plan) = (RevocationSet::default(), plan());
     for reason in Reason::ALL {
         let lines = Lines::new();
-        let facts = Facts { caller: Presented::Unverified(*reason), http: http(&lines), source_ip: None, sni: None };
+        let stranger = Unverified::new(*reason, None);
+        let facts = Facts::of_http(Presented::Unverified(&stranger), http(&lines));
         let denial = Gate::new(&revocations, &plan).admit(&facts, NOW).err().unwrap();
-        let expected = if *reason == Reason::Permit { Reason::Internal } else { *reason };
+        let expected = if reason.class() == Class::Allow { Reason::Internal } else { *reason };
         assert_eq!(denial, Denial { reason: expected, scope: None });
     }
 }
@@ -140,7 +143,7 @@ fn a_header_must_be_one_and_text_if_policies_read_it() {
     ];
     let (caller, plan, revocations) = (caller(), plan(), RevocationSet::default());
     for (lines, expected) in cases {
-        let facts = Facts { caller: Presented::Verified(&caller), http: http(&lines), source_ip: None, sni: None };
+        let facts = Facts::of_http(Presented::Verified(&caller), http(&lines));
         let denial = Gate::new(&revocations, &plan).admit(&facts, NOW).err();
         assert_eq!(denial.map(|it| it.reason), expected, "{lines:?}");
     }
@@ -150,10 +153,71 @@ fn a_header_must_be_one_and_text_if_policies_read_it() {
 fn a_request_keeps_the_plan_it_was_admitted_under() {
     let (caller, plan, revocations) = (caller(), plan(), RevocationSet::default());
     let http = Http::new("GET", "/", "", "", "", &NoHeaders);
-    let facts = Facts { caller: Presented::Verified(&caller), http, source_ip: None, sni: None };
+    let facts = Facts::of_http(Presented::Verified(&caller), http);
     let admitted = Gate::new(&revocations, &plan).admit(&facts, NOW).unwrap();
     assert_eq!(admitted.plan(), &plan);
-    assert_eq!(admitted.caller().credential(), caller.credential());
+    assert_eq!(admitted.caller().unwrap().credential(), caller.credential());
+}
+
+fn admit(facts: &Facts<'_>, rules: Rules, revocations: &RevocationSet) -> Option<Reason> {
+    let plan = Plan::new(PolicyDigest([0; 32]), [Read::Path], rules);
+    Gate::new(revocations, &plan).admit(facts, NOW).err().map(|it| it.reason)
+}
+
+#[test]
+fn a_revoked_workload_behind_the_caller_denies_with_a_reason_of_its_own() {
+    let (caller, lines) = (caller(), Lines::new());
+    let mut revocations = RevocationSet::default();
+    revocations.revoke(&"spiffe-id:spiffe://demo.test/origin".parse().unwrap(), Mark::FOREVER);
+    let chains = [vec!["/gateway"], vec!["/origin"], vec!["/gateway", "/origin"], vec!["/origin", "/gateway"]];
+    for hops in chains {
+        let is_in = hops.contains(&"/origin");
+        let chain = Chain::new(hops.iter().map(|path| workload(path)).collect(), Reach::Origin);
+        let facts = Facts { chain: &chain, ..Facts::of_http(Presented::Verified(&caller), http(&lines)) };
+        let plan = plan();
+        let denial = Gate::new(&revocations, &plan).admit(&facts, NOW).err();
+        let expected = is_in.then(|| "spiffe-id:spiffe://demo.test/origin".parse().unwrap());
+        assert_eq!(denial.as_ref().map(|it| it.reason), is_in.then_some(Reason::HopRevoked), "{hops:?}");
+        assert_eq!(denial.and_then(|it| it.scope), expected);
+        assert_eq!(admit(&facts, Rules::default(), &RevocationSet::default()), None);
+    }
+}
+
+#[test]
+fn a_connection_needs_no_request() {
+    let caller = caller();
+    let any = Facts::of_http(Presented::Verified(&caller), Err(InvalidHttp::Method));
+    let facts = Facts { asked: Asked::Connection, ..any };
+    assert_eq!(admit(&facts, Rules::default(), &RevocationSet::default()), None);
+    assert_eq!(admit(&any, Rules::default(), &RevocationSet::default()), Some(Reason::RequestMalformed));
+    assert_eq!(admit(&facts, Rules::default(), &revoked()), Some(Reason::Revoked));
+}
+
+#[test]
+fn who_proves_nothing_gets_to_policies_only_where_one_may_let_it_in_and_never_if_its_claim_is_revoked() {
+    let lines = Lines::new();
+    let claim = Claim::new(caller().credential().clone());
+    let stranger = Unverified::new(Reason::CertificateExpired, Some(claim));
+    let facts = Facts::of_http(Presented::Unverified(&stranger), http(&lines));
+    let judged = Rules { judge_unverified: true, ..Rules::default() };
+    let nothing = RevocationSet::default();
+    assert_eq!(admit(&facts, Rules::default(), &nothing), Some(Reason::CertificateExpired));
+    assert_eq!(admit(&facts, Rules::default(), &revoked()), Some(Reason::CertificateExpired));
+    assert_eq!(admit(&facts, judged, &nothing), None);
+    assert_eq!(admit(&facts, judged, &revoked()), Some(Reason::Revoked));
+}
+
+#[test]
+fn path_parameters_are_refused_where_that_is_wanted() {
+    let caller = caller();
+    let strict = Rules { refuse_path_parameters: true, ..Rules::default() };
+    for (path, has) in [("/a", false), ("/a;v=1", true), ("/a%3bb", true), ("/a%3Bb", true), ("/a?x;y", false)] {
+        let http = Http::new("GET", path, "", "", "", &NoHeaders);
+        let facts = Facts::of_http(Presented::Verified(&caller), http);
+        let nothing = RevocationSet::default();
+        assert_eq!(admit(&facts, Rules::default(), &nothing), None, "{path}");
+        assert_eq!(admit(&facts, strict, &nothing), has.then_some(Reason::PathAmbiguous), "{path}");
+    }
 }
 
 proptest! {
@@ -164,7 +228,7 @@ proptest! {
         let (caller, plan, revocations) = (caller(), plan(), revoked());
         let lines = vec![("x-tenant", value)];
         let http = Http::new("GET", &target, &host, "https", "HTTP/2", &lines);
-        let facts = Facts { caller: Presented::Verified(&caller), http, source_ip: None, sni: None };
+        let facts = Facts::of_http(Presented::Verified(&caller), http);
         let denial = Gate::new(&revocations, &plan).admit(&facts, Timestamp::from_millis(now)).err();
         prop_assert_eq!(denial.map(|it| it.reason), Some(Reason::Revoked));
     }

@@ -1,14 +1,18 @@
 //! A key is as equal as the facts that policies read: never more, or one answer would serve another's request, and never less, or none would be reused.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
 use crate::{
     facts::{Caller, Facts, HeaderValue, Headers, Http, Presented},
     gate::Gate,
+    hops::{Chain, Reach},
     identity::{Credential, Digest, IssuerSerial, SpiffeId},
-    plan::{Plan, PolicyDigest, Read},
+    plan::{Plan, PolicyDigest, Read, Rules},
     revocation::RevocationSet,
     time::Timestamp,
 };
@@ -25,6 +29,9 @@ struct Sample {
     protocol: &'static str,
     sni: Option<&'static str>,
     source_ip: Option<IpAddr>,
+    destination: Option<SocketAddr>,
+    hops: Vec<&'static str>,
+    reach: Reach,
     headers: Vec<(&'static str, &'static str)>,
 }
 
@@ -35,11 +42,14 @@ impl Sample {
     fn key(&self, plan: &Plan) -> Option<Vec<u8>> {
         let revocations = RevocationSet::default();
         let caller = self.caller();
+        let http = Http::new(self.method, &self.target, self.host, self.scheme, self.protocol, &self.headers);
+        let chain = Chain::new(self.hops.iter().map(|id| self.workload(id)).collect(), self.reach);
         let facts = Facts {
-            caller: Presented::Verified(&caller),
-            http: Http::new(self.method, &self.target, self.host, self.scheme, self.protocol, &self.headers),
+            chain: &chain,
             source_ip: self.source_ip,
+            destination: self.destination,
             sni: self.sni,
+            ..Facts::of_http(Presented::Verified(&caller), http)
         };
         let admitted = Gate::new(&revocations, plan).admit(&facts, Timestamp::from_millis(1)).ok()?;
         let (mut key, mut reused) = (Vec::new(), b"what was in the buffer before".to_vec());
@@ -50,7 +60,11 @@ impl Sample {
     }
 
     fn caller(&self) -> Arc<Caller> {
-        let id = SpiffeId::parse(self.id).unwrap();
+        self.workload(self.id)
+    }
+
+    fn workload(&self, id: &str) -> Arc<Caller> {
+        let id = SpiffeId::parse(id).unwrap();
         let serial = IssuerSerial::new("CN=root", &format!("1{:x}", self.certificate)).unwrap();
         let digest = Digest::from_bytes([self.certificate; 32]);
         let ends = Timestamp::from_millis(100 + u64::from(self.certificate));
@@ -59,7 +73,8 @@ impl Sample {
 
     /// Everything that policies read under `plan`, one by one.
     fn read(&self, plan: &Plan) -> Vec<Fact> {
-        let mut facts = vec![Some(plan.digest().to_string()), Some(self.id.into()), Some(self.method.into())];
+        let mut facts: Vec<Fact> =
+            vec![Some(plan.digest().to_string()), Some(self.id.into()), Some(self.method.into())];
         facts.extend(plan.reads().iter().map(|read| self.fact(read)));
         facts
     }
@@ -67,13 +82,20 @@ impl Sample {
     fn fact(&self, read: &Read) -> Fact {
         let (path, query) =
             self.target.split_once('?').map_or((&*self.target, None), |(path, query)| (path, Some(query)));
+        let complete = self.reach == Reach::Origin;
         match read {
+            Read::DestinationIp => self.destination.map(|to| to.ip().to_string()),
+            Read::DestinationPort => self.destination.map(|to| to.port().to_string()),
+            Read::HopCount => Some((self.hops.len() + 1).to_string()),
+            Read::Hops => Some(self.hops.join(" ")),
+            Read::HopsComplete => Some(complete.to_string()),
+            Read::Origin => complete.then(|| (*self.hops.last().unwrap_or(&self.id)).into()),
             Read::Header(name) => match self.headers.one(name) {
                 HeaderValue::One(text) => Some(text.into()),
                 _ => None,
             },
             Read::Host => Some(self.host.into()),
-            Read::Path => Some(path.into()),
+            Read::Path => Some(path.replace("%c3%a9", "%C3%A9")),
             Read::Protocol => Some(self.protocol.into()),
             Read::Query => query.map(Into::into),
             Read::Scheme => Some(self.scheme.into()),
@@ -88,35 +110,52 @@ prop_compose! {
         id in select(vec!["spiffe://td/a", "spiffe://td/ab", "spiffe://td/a/b"]),
         certificate in 0..2u8,
         method in select(vec!["GET", "G", "POST"]),
-        target in select(vec!["/", "/a", "/a?", "/a?b", "/a/b", "/ab"]).prop_map(Into::into),
+        target in select(vec!["/", "/a", "/a?", "/a?b", "/a/b", "/ab", "/%c3%a9", "/%C3%A9"]).prop_map(Into::into),
         host in select(vec!["", "a", "aa"]),
         scheme in select(vec!["", "http", "https"]),
         protocol in select(vec!["", "HTTP/1.1", "HTTP/2"]),
         sni in option::of(select(vec!["a", "aa"])),
         source_ip in option::of(select(vec!["10.0.0.1", "10.0.0.2", "::ffff:10.0.0.1", "::a"])),
+        destination in option::of(select(vec!["10.0.0.1:80", "10.0.0.1:81", "[::1]:80"])),
+        hops in vec(select(vec!["spiffe://td/a", "spiffe://td/h"]), 0..3),
+        reach in select(Reach::ALL),
         headers in vec(select(vec![("x-a", ""), ("x-a", "a"), ("x-b", "a"), ("x-b", "aa")]), 0..3),
     ) -> Sample {
         let source_ip = source_ip.map(|text| text.parse().unwrap());
-        Sample { id, certificate, method, target, host, scheme, protocol, sni, source_ip, headers }
+        let destination = destination.map(|text| text.parse().unwrap());
+        Sample { id, certificate, method, target, host, scheme, protocol, sni, source_ip, destination, hops, reach, headers }
     }
 }
 
 prop_compose! {
-    fn plan()(digest in 0..2u8, reads in vec(select(reads()), 0..10)) -> Plan {
-        Plan::new(PolicyDigest([digest; 32]), reads)
+    fn plan()(digest in 0..2u8, reads in vec(select(reads()), 0..16)) -> Plan {
+        Plan::new(PolicyDigest([digest; 32]), reads, Rules::default())
     }
 }
 
 fn reads() -> Vec<Read> {
     let headers = ["x-a", "x-b"].map(|name| Read::Header(name.into()));
-    let fixed = [Read::Host, Read::Path, Read::Protocol, Read::Query, Read::Scheme, Read::Sni, Read::SourceIp];
-    fixed.into_iter().chain(headers).collect()
+    Read::FIXED.iter().cloned().chain(headers).collect()
 }
 
 /// Two requests that differ in few things, or in none.
 fn pair() -> impl Strategy<Value = (Sample, Sample)> {
-    (sample(), sample(), any::<[bool; 10]>()).prop_map(|(one, other, same)| {
-        let [id, certificate, method, target, host, scheme, protocol, sni, source_ip, headers] = same;
+    (sample(), sample(), any::<[bool; 13]>()).prop_map(|(one, other, same)| {
+        let [
+            id,
+            certificate,
+            method,
+            target,
+            host,
+            scheme,
+            protocol,
+            sni,
+            source_ip,
+            destination,
+            hops,
+            reach,
+            headers,
+        ] = same;
         let second = Sample {
             id: either(id, &one.id, &other.id),
             certificate: either(certificate, &one.certificate, &other.certificate),
@@ -127,6 +166,9 @@ fn pair() -> impl Strategy<Value = (Sample, Sample)> {
             protocol: either(protocol, &one.protocol, &other.protocol),
             sni: either(sni, &one.sni, &other.sni),
             source_ip: either(source_ip, &one.source_ip, &other.source_ip),
+            destination: either(destination, &one.destination, &other.destination),
+            hops: either(hops, &one.hops, &other.hops),
+            reach: either(reach, &one.reach, &other.reach),
             headers: either(headers, &one.headers, &other.headers),
         };
         (one, second)
@@ -156,7 +198,7 @@ proptest! {
 
     #[test]
     fn values_of_any_length_can_not_run_into_each_other(a in "[a-c]{0,300}", b in "[a-c]{0,300}", cut in 0..300usize) {
-        let plan = Plan::new(PolicyDigest([0; 32]), [Read::Path, Read::Query]);
+        let plan = Plan::new(PolicyDigest([0; 32]), [Read::Path, Read::Query], Rules::default());
         let whole = format!("{a}{b}");
         let cut = cut.min(whole.len());
         let keyed = |path: &str, query: &str| Sample { target: format!("/{path}?{query}"), ..plain() }.key(&plan).unwrap();
@@ -166,7 +208,7 @@ proptest! {
 
 #[test]
 fn what_is_absent_is_not_what_is_empty() {
-    let plan = Plan::new(PolicyDigest([0; 32]), [Read::Header("x-a".into()), Read::Query]);
+    let plan = Plan::new(PolicyDigest([0; 32]), [Read::Header("x-a".into()), Read::Query], Rules::default());
     let key = |target: &str, headers: &[(&'static str, &'static str)]| {
         Sample { target: target.into(), headers: headers.to_vec(), ..plain() }.key(&plan).unwrap()
     };
@@ -178,7 +220,7 @@ fn what_is_absent_is_not_what_is_empty() {
 
 #[test]
 fn a_renewed_certificate_finds_the_answers_of_its_predecessor() {
-    let plan = Plan::new(PolicyDigest([0; 32]), reads());
+    let plan = Plan::new(PolicyDigest([0; 32]), reads(), Rules::default());
     assert_eq!(Sample { certificate: 1, ..plain() }.key(&plan), plain().key(&plan));
 }
 
@@ -193,6 +235,9 @@ fn plain() -> Sample {
         protocol: "HTTP/2",
         sni: None,
         source_ip: None,
+        destination: None,
+        hops: vec![],
+        reach: Reach::Origin,
         headers: vec![],
     }
 }

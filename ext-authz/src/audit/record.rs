@@ -1,11 +1,17 @@
 //! What one line of the audit trail says; tokens, query strings and header values never enter it.
 
-use std::{io, net::IpAddr, sync::Arc};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use authz_core::{
     decision::{Decision, Verdict},
     facts::Caller,
+    identity::SpiffeId,
     plan::PolicyDigest,
+    reason::Reason,
     signal::{Action, Seq, Signal},
     time::Timestamp,
 };
@@ -13,7 +19,7 @@ use serde::{Serialize, Serializer};
 use serde_json::json;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::{check::Source, metrics::Mode};
+use crate::{check::Source, identity::Identified, metrics::Mode};
 
 /// One line.
 pub enum Record {
@@ -51,8 +57,10 @@ pub struct DecisionRecord {
     pub decision: Arc<Decision>,
     /// Which part gave the answer.
     pub source: Source,
-    /// The verified caller.
-    pub caller: Option<Arc<Caller>>,
+    /// The verified caller and who is behind it.
+    pub identified: Option<Identified>,
+    /// What there is instead of one.
+    pub unverified: Option<UnverifiedRecord>,
     /// The revoked scope, where that is the reason.
     pub revoked: Option<String>,
     /// Position in the log.
@@ -65,8 +73,18 @@ pub struct DecisionRecord {
     pub request: RequestLine,
     /// Address of the other end.
     pub source_ip: Option<IpAddr>,
-    /// What exactly is wrong with the identity, for operators.
-    pub detail: Option<String>,
+    /// Address it connected to, where that is known.
+    pub destination: Option<SocketAddr>,
+}
+
+/// A caller that proved nothing.
+pub struct UnverifiedRecord {
+    /// Why; also where a policy let it in all the same.
+    pub cause: Reason,
+    /// The SPIFFE ID that its certificate claims.
+    pub claimed: Option<SpiffeId>,
+    /// What exactly is wrong, for operators.
+    pub detail: String,
 }
 
 /// What of a request is kept.
@@ -188,11 +206,23 @@ struct DecisionLine<'a> {
     certificate: Option<String>,
     serial: Option<String>,
     not_after: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hops: Option<Vec<HopLine<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trust_reaches: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unverified: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claimed_id: Option<&'a str>,
     service: &'a str,
     method: &'a str,
     path: &'a str,
     host: &'a str,
     source_ip: Option<IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    destination: Option<SocketAddr>,
     #[serde(serialize_with = "names")]
     policies: &'a [Arc<str>],
     policy_digest: Option<String>,
@@ -202,9 +232,26 @@ struct DecisionLine<'a> {
     request_id: &'a str,
 }
 
+/// One workload behind the caller.
+#[derive(Serialize)]
+struct HopLine<'a> {
+    id: &'a str,
+    certificate: String,
+}
+
+impl<'a> From<&'a Arc<Caller>> for HopLine<'a> {
+    fn from(hop: &'a Arc<Caller>) -> Self {
+        Self { id: hop.credential().id().as_str(), certificate: hop.credential().digest().to_string() }
+    }
+}
+
 impl DecisionRecord {
     fn write_line(&self, line: &mut Vec<u8>) -> io::Result<()> {
-        let credential = self.caller.as_ref().map(|caller| caller.credential());
+        let identified = self.identified.as_ref();
+        let credential = identified.map(|it| it.caller().credential());
+        // Nothing is said of chains where nobody stands behind the caller and nobody is claimed to.
+        let chain = identified.map(Identified::chain).filter(|it| !it.hops().is_empty() || !it.is_complete());
+        let unverified = self.unverified.as_ref();
         let out = DecisionLine {
             kind: "decision",
             time: rfc3339(self.at),
@@ -218,16 +265,22 @@ impl DecisionRecord {
             certificate: credential.map(|it| it.digest().to_string()),
             serial: credential.map(|it| it.issued_by().to_string()),
             not_after: credential.map(|it| rfc3339(it.not_after())),
+            hops: chain.map(|chain| chain.hops().iter().map(HopLine::from).collect()),
+            origin: chain.zip(identified).and_then(|(chain, it)| chain.origin(it.caller())).map(SpiffeId::as_str),
+            trust_reaches: chain.map(|chain| chain.reach().as_str()),
+            unverified: unverified.map(|it| it.cause.as_str()),
+            claimed_id: unverified.and_then(|it| it.claimed.as_ref()).map(SpiffeId::as_str),
             service: &self.service,
             method: &self.request.method,
             path: &self.request.path,
             host: &self.request.host,
             source_ip: self.source_ip,
+            destination: self.destination,
             policies: &self.decision.policies,
             policy_digest: self.policy.map(|digest| digest.to_string()),
             seq: self.seq.0,
             revoked: self.revoked.as_deref(),
-            detail: self.detail.as_deref(),
+            detail: unverified.map(|it| it.detail.as_str()),
             request_id: &self.request.request_id,
         };
         write_value(&out, line)

@@ -68,7 +68,8 @@ impl ValidateArgs {
             return Ok(config.policy_files());
         }
         // Limits change how long a decision holds, not whether a policy is valid.
-        let (limit_millis, deny_limit_millis) = (1, 1);
-        Ok(PolicyFiles { policies: files, schema, entities, service, limit_millis, deny_limit_millis })
+        let (limit_millis, deny_limit_millis, refuse_path_parameters) = (1, 1, false);
+        let policies = files;
+        Ok(PolicyFiles { policies, schema, entities, service, limit_millis, deny_limit_millis, refuse_path_parameters })
     }
 }

@@ -27,6 +27,8 @@ pub struct PolicyConfig {
     pub decision_ttl: Duration,
     /// Longest life of a denial.
     pub deny_ttl: Duration,
+    /// Whether paths with parameters are refused.
+    pub refuse_path_parameters: bool,
 }
 
 pub(super) const KNOBS: &[Knob] = &[
@@ -43,6 +45,11 @@ pub(super) const KNOBS: &[Knob] = &[
         "Longest time for which an allowing decision is reused.",
     ),
     Knob::new("policy.deny_ttl", KnobDefault::Value("30s"), "Longest time for which a denial is reused; 0s for none."),
+    Knob::new(
+        "policy.path_parameters",
+        KnobDefault::Value("allow"),
+        "Paths with a `;`: allow, or refuse where the service cuts parameters off before it looks for the resource.",
+    ),
 ];
 
 impl PolicyConfig {
@@ -52,12 +59,14 @@ impl PolicyConfig {
             (reader.optional("policy.schema", scalar::path), reader.optional("policy.entities", scalar::path));
         let (decision_ttl, deny_ttl) =
             (reader.value("policy.decision_ttl", ttl), reader.value("policy.deny_ttl", deny_ttl));
+        let path_parameters = reader.value("policy.path_parameters", path_parameters);
         Some(Self {
             files: files?.iter().map(|file| reader.located(file)).collect(),
             schema: schema?.map(|file| reader.located(file)),
             entities: entities?.map(|file| reader.located(file)),
             decision_ttl: decision_ttl?,
             deny_ttl: deny_ttl?,
+            refuse_path_parameters: path_parameters?,
         })
     }
 
@@ -69,7 +78,16 @@ impl PolicyConfig {
             service: service.name.clone(),
             limit_millis: millis(self.decision_ttl),
             deny_limit_millis: millis(self.deny_ttl),
+            refuse_path_parameters: self.refuse_path_parameters,
         }
+    }
+}
+
+fn path_parameters(node: &Node) -> Result<bool, String> {
+    match scalar::text(node).as_deref() {
+        Ok("allow") => Ok(false),
+        Ok("refuse") => Ok(true),
+        _ => Err(format!("is {}; write allow or refuse", node.describe())),
     }
 }
 

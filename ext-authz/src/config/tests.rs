@@ -47,7 +47,7 @@ fn what_is_required_is_enough() {
     assert_eq!(config.listen.ext_authz_tcp, None);
     assert_eq!(config.listen.admin, AdminListener::Tcp("127.0.0.1:9902".parse().unwrap()));
     assert_eq!(config.audit.target, Target::Stdout);
-    assert!(!config.identity.trust_xfcc);
+    assert!(!config.identity.forwarding.trust_xfcc);
 }
 
 #[test]
@@ -245,8 +245,7 @@ fn the_example_shows_every_knob_with_its_meaning() {
 
 #[test]
 fn every_knob_is_really_read() {
-    let list_items = ["identity.trust_bundles[].trust_domain", "identity.trust_bundles[].file", "policy.files[]"];
-    for knob in knobs().filter(|knob| !list_items.contains(&knob.path)) {
+    for knob in knobs().filter(|knob| !knob.path.contains("[]")) {
         let mut text = "{bad: value}".to_owned();
         for key in knob.path.split('.').rev() {
             text = format!("{{{key}: {text}}}");

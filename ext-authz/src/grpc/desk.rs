@@ -1,17 +1,22 @@
 //! The desk every door of the request path brings its requests to: identify, decide, note; it knows no transport.
 
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Instant,
+};
 
 use authz_core::{
-    facts::{Caller, Facts, Http, InvalidHttp, Presented},
+    facts::{self, Caller, Claim, Facts, Presented, Unverified},
+    hops::Chain,
     time::Timestamp,
 };
 use tracing::debug;
 
 use crate::{
-    audit::{Audit, DecisionRecord, Record, RequestLine},
+    audit::{Audit, DecisionRecord, Record, RequestLine, UnverifiedRecord},
     check::{Checker, Outcome},
-    identity::PresentedCertificate,
+    identity::{Identified, PresentedCertificate, Refusal},
     metrics::{Metrics, Mode},
 };
 
@@ -33,10 +38,12 @@ pub struct Asked<'a> {
     pub mode: Mode,
     /// What the hop presented.
     pub certificate: PresentedCertificate<'a>,
-    /// The request, or what is wrong with it.
-    pub http: Result<Http<'a>, InvalidHttp>,
+    /// What is asked for.
+    pub asked: facts::Asked<'a>,
     /// Address of the other end.
     pub source_ip: Option<IpAddr>,
+    /// Address it connected to.
+    pub destination: Option<SocketAddr>,
     /// TLS server name.
     pub sni: Option<&'a str>,
     /// What of the request is kept for audit.
@@ -47,64 +54,76 @@ pub struct Asked<'a> {
 pub struct Answered {
     /// What was decided.
     pub outcome: Outcome,
+    /// Who was proven to ask, or why nobody.
+    pub identity: Result<Identified, Refusal>,
+}
+
+impl Answered {
     /// The verified caller, if there is one.
-    pub caller: Option<Arc<Caller>>,
+    pub fn caller(&self) -> Option<&Arc<Caller>> {
+        self.identity.as_ref().ok().map(Identified::caller)
+    }
 }
 
 impl Desk {
     /// Decides one request, counts it and records it; never waits and never fails.
     pub fn answer(&self, asked: Asked<'_>, now: Timestamp) -> Answered {
         let started = Instant::now();
-        let identified = self.checker.identify(&asked.certificate, now);
-        let caller = match &identified {
-            Ok(caller) => Presented::Verified(caller),
-            Err(refusal) => Presented::Unverified(refusal.reason()),
+        let identity = self.checker.identify(&asked.certificate, now);
+        let stranger;
+        let (caller, chain) = match &identity {
+            Ok(identified) => (Presented::Verified(identified.caller()), identified.chain()),
+            Err(refusal) => {
+                let claim = refusal.claim().cloned().map(Claim::new);
+                stranger = Unverified::new(refusal.reason(), claim);
+                (Presented::Unverified(&stranger), Chain::direct())
+            }
         };
-        let facts = Facts { caller, http: asked.http, source_ip: asked.source_ip, sni: asked.sni };
+        let Asked { mode, asked, source_ip, destination, sni, line, .. } = asked;
+        let facts = Facts { caller, chain, asked, source_ip, destination, sni };
         let outcome = self.checker.decide(&facts, now);
-        let (caller, detail) = match identified {
-            Ok(caller) => (Some(caller), None),
-            Err(refusal) => (None, Some(refusal.detail().to_owned())),
-        };
-        let answered = Answered { outcome, caller };
+        let answered = Answered { outcome, identity };
         self.metrics.decided(
-            asked.mode,
+            mode,
             answered.outcome.source,
             &answered.outcome.decision,
             started.elapsed().as_secs_f64(),
         );
-        self.record(&answered, detail, (asked.mode, asked.line, asked.source_ip), now);
+        self.record(&answered, (mode, line), (source_ip, destination), now);
         answered
     }
 
     fn record(
         &self,
         answered: &Answered,
-        detail: Option<String>,
-        asked: (Mode, RequestLine, Option<IpAddr>),
+        (mode, request): (Mode, RequestLine),
+        (source_ip, destination): (Option<IpAddr>, Option<SocketAddr>),
         at: Timestamp,
     ) {
-        let (mode, request, source_ip) = asked;
         let Outcome { decision, source, seq, policy, revoked } = answered.outcome.clone();
         debug!(
             decision_id = %decision.id, verdict = decision.verdict.as_str(), reason = decision.reason.as_str(),
             mode = mode.as_str(), source = source.as_str(), method = request.method, path = request.path, "decided"
         );
-        let revoked = revoked.map(|scope| scope.to_string());
-        let (caller, service) = (answered.caller.clone(), Arc::clone(&self.service));
+        let unverified = answered.identity.as_ref().err().map(|refusal| UnverifiedRecord {
+            cause: refusal.reason(),
+            claimed: refusal.claim().map(|claim| claim.id().clone()),
+            detail: refusal.detail().to_owned(),
+        });
         self.audit.record(Record::Decision(DecisionRecord {
             at,
             mode,
             decision,
             source,
-            caller,
-            revoked,
+            identified: answered.identity.as_ref().ok().cloned(),
+            unverified,
+            revoked: revoked.map(|scope| scope.to_string()),
             seq,
             policy,
-            service,
+            service: Arc::clone(&self.service),
             request,
             source_ip,
-            detail,
+            destination,
         }));
     }
 }

@@ -1,13 +1,13 @@
 //! `envoy.service.auth.v3.Authorization`: reads a `CheckRequest` into facts and answers it; it judges nothing.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use authz_core::{
-    facts::{Http, InvalidHttp},
+    facts::{self, Http},
     time::Timestamp,
 };
 use envoy_types::pb::envoy::{
-    config::core::v3::{Address, address::Address as AddressKind},
+    config::core::v3::{Address, address::Address as AddressKind, socket_address::PortSpecifier},
     service::auth::v3::{
         AttributeContext, CheckRequest, CheckResponse, attribute_context::HttpRequest,
         authorization_server::Authorization,
@@ -41,15 +41,17 @@ impl ExtAuthz {
     pub fn check_now(&self, request: &CheckRequest, now: Timestamp) -> CheckResponse {
         let parsed = Parsed::from(request);
         let asked = Asked {
-            mode: Mode::ExtAuthz,
+            // Only Envoy's network filter asks without a request.
+            mode: if parsed.request.is_some() { Mode::ExtAuthz } else { Mode::Network },
             certificate: parsed.certificate(),
-            http: parsed.http(),
-            source_ip: parsed.source_ip,
+            asked: parsed.asked(),
+            source_ip: parsed.source.map(|address| address.ip()),
+            destination: parsed.destination,
             sni: parsed.sni,
             line: parsed.line(),
         };
         let answered = self.desk.answer(asked, now);
-        check_response(&answered.outcome, answered.caller.as_deref(), parsed.is_grpc())
+        check_response(&answered, parsed.is_grpc())
     }
 }
 
@@ -65,7 +67,8 @@ struct Parsed<'a> {
     certificate: &'a str,
     request: Option<&'a HttpRequest>,
     headers: Vec<(&'a str, &'a [u8])>,
-    source_ip: Option<IpAddr>,
+    source: Option<SocketAddr>,
+    destination: Option<SocketAddr>,
     sni: Option<&'a str>,
 }
 
@@ -79,7 +82,8 @@ impl<'a> From<&'a CheckRequest> for Parsed<'a> {
             certificate: source.map_or("", |peer| peer.certificate.as_str()),
             request,
             headers: request.map(header_lines).unwrap_or_default(),
-            source_ip: source.and_then(|peer| peer.address.as_ref()).and_then(ip),
+            source: source.and_then(|peer| peer.address.as_ref()).and_then(socket),
+            destination: attributes.and_then(|it| it.destination.as_ref()?.address.as_ref()).and_then(socket),
             sni: sni.filter(|name| !name.is_empty()),
         }
     }
@@ -94,10 +98,10 @@ impl Parsed<'_> {
         }
     }
 
-    fn http(&self) -> Result<Http<'_>, InvalidHttp> {
-        let request = self.request.ok_or(InvalidHttp::Method)?;
+    fn asked(&self) -> facts::Asked<'_> {
+        let Some(request) = self.request else { return facts::Asked::Connection };
         let HttpRequest { method, path, host, scheme, protocol, .. } = request;
-        Http::new(method, path, host, scheme, protocol, &self.headers)
+        facts::Asked::Http(Http::new(method, path, host, scheme, protocol, &self.headers))
     }
 
     fn is_grpc(&self) -> bool {
@@ -126,9 +130,15 @@ fn header_lines(request: &HttpRequest) -> Vec<(&str, &[u8])> {
     }
 }
 
-fn ip(address: &Address) -> Option<IpAddr> {
+fn socket(address: &Address) -> Option<SocketAddr> {
     match address.address.as_ref()? {
-        AddressKind::SocketAddress(socket) => socket.address.parse().ok(),
+        AddressKind::SocketAddress(socket) => {
+            let port = match socket.port_specifier.as_ref()? {
+                PortSpecifier::PortValue(port) => u16::try_from(*port).ok()?,
+                PortSpecifier::NamedPort(_) => return None,
+            };
+            Some(SocketAddr::new(socket.address.parse().ok()?, port))
+        }
         AddressKind::Pipe(_) | AddressKind::EnvoyInternalAddress(_) => None,
     }
 }

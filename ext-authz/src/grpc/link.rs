@@ -4,7 +4,8 @@ use std::{net::SocketAddr, pin::Pin, sync::Arc};
 
 use authz_core::{
     decision::Verdict,
-    facts::{Caller, Http},
+    facts::{self, Caller, Http},
+    hops::Chain,
     reason::Class,
 };
 use futures_util::Stream;
@@ -51,8 +52,9 @@ impl LinkService {
         let asked = Asked {
             mode: Mode::Link,
             certificate: PresentedCertificate { source_certificate: certificate, xfcc },
-            http: Http::from_headers(&headers, &request.protocol),
+            asked: facts::Asked::Http(Http::from_headers(&headers, &request.protocol)),
             source_ip: request.source_address.parse().ok().map(|address: SocketAddr| address.ip()),
+            destination: request.destination_address.parse().ok(),
             sni: Some(request.sni.as_str()).filter(|name| !name.is_empty()),
             line: request_line(&headers),
         };
@@ -105,11 +107,17 @@ fn wire_response(answered: &Answered, trust: Option<TrustDigest>) -> DecideRespo
             policies: decision.policies.iter().map(ToString::to_string).collect(),
             holds_until_ms: decision.holds_until.as_millis(),
         }),
-        caller: answered.caller.as_deref().map(wire_caller),
+        caller: answered.caller().map(AsRef::as_ref).map(wire_caller),
+        chain: answered.identity.as_ref().ok().map(|identified| wire_chain(identified.chain())),
         seq: seq.0,
         plan: policy.zip(trust).map_or_else(Vec::new, |(policy, trust)| basis(policy, trust).to_vec()),
-        cacheable: *source != Source::Gate && decision.reason.class() != Class::Error,
+        cacheable: answered.identity.is_ok() && *source != Source::Gate && decision.reason.class() != Class::Error,
     }
+}
+
+fn wire_chain(chain: &Chain) -> link::Chain {
+    let hops = chain.hops().iter().map(|hop| wire_caller(hop)).collect();
+    link::Chain { hops, reach: chain.reach().as_str().to_owned() }
 }
 
 fn wire_caller(caller: &Caller) -> link::Caller {

@@ -1,6 +1,6 @@
 //! The one place where a `CheckResponse` is made: status always set, identity header overwritten, clients told little.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use authz_core::{
     decision::Verdict,
@@ -20,6 +20,7 @@ use envoy_types::pb::{
 };
 use tonic::Code;
 
+use super::desk::Answered;
 use crate::check::Outcome;
 
 /// Tells the service who calls. Set on every allowed request, over whatever the client sent.
@@ -28,16 +29,17 @@ pub const CALLER_HEADER: &str = "x-countersign-caller";
 pub const DECISION_HEADER: &str = "x-countersign-decision-id";
 
 /// The answer to one check; `to_grpc` says that the client speaks gRPC.
-pub fn check_response(outcome: &Outcome, caller: Option<&Caller>, to_grpc: bool) -> CheckResponse {
+pub fn check_response(answered: &Answered, to_grpc: bool) -> CheckResponse {
+    let outcome = &answered.outcome;
     let decision = &outcome.decision;
     let http = match (decision.verdict, decision.reason.class()) {
-        (Verdict::Allow, _) => HttpResponse::OkResponse(admission(caller)),
+        (Verdict::Allow, _) => HttpResponse::OkResponse(admission(answered.caller())),
         (_, Class::Error) => HttpResponse::ErrorResponse(denial(outcome, to_grpc)),
         (_, _) => HttpResponse::DeniedResponse(denial(outcome, to_grpc)),
     };
     CheckResponse {
         status: Some(status(decision.reason)),
-        dynamic_metadata: Some(metadata(outcome, caller)),
+        dynamic_metadata: Some(metadata(answered)),
         http_response: Some(http),
     }
 }
@@ -53,11 +55,12 @@ fn status(reason: Reason) -> Status {
     Status { code: code as i32, message: reason.as_str().to_owned(), details: Vec::new() }
 }
 
-fn admission(caller: Option<&Caller>) -> OkHttpResponse {
-    let id = caller.map_or("", |caller| caller.credential().id().as_str());
+/// Where nobody is proven, nobody is named, not even by the client.
+fn admission(caller: Option<&Arc<Caller>>) -> OkHttpResponse {
+    let remove = [caller.is_none().then_some(CALLER_HEADER), Some(DECISION_HEADER)];
     OkHttpResponse {
-        headers: vec![header(CALLER_HEADER, id)],
-        headers_to_remove: vec![DECISION_HEADER.to_owned()],
+        headers: caller.map(|caller| header(CALLER_HEADER, caller.credential().id().as_str())).into_iter().collect(),
+        headers_to_remove: remove.into_iter().flatten().map(ToOwned::to_owned).collect(),
         ..OkHttpResponse::default()
     }
 }
@@ -90,7 +93,8 @@ fn header(key: &str, value: &str) -> HeaderValueOption {
 }
 
 /// For access logs and later filters, under `envoy.filters.http.ext_authz`.
-fn metadata(outcome: &Outcome, caller: Option<&Caller>) -> Struct {
+fn metadata(answered: &Answered) -> Struct {
+    let outcome = &answered.outcome;
     let decision = &outcome.decision;
     let policies = decision.policies.iter().map(|name| text(name)).collect();
     let mut fields = HashMap::from([
@@ -102,8 +106,20 @@ fn metadata(outcome: &Outcome, caller: Option<&Caller>) -> Struct {
         // The embedded log is this process's own: what it holds is in force.
         ("view_age_ms".to_owned(), value(Kind::NumberValue(0.0))),
     ]);
-    if let Some(caller) = caller {
-        fields.insert("caller".to_owned(), text(caller.credential().id().as_str()));
+    match &answered.identity {
+        Ok(identified) => {
+            let (caller, chain) = (identified.caller(), identified.chain());
+            fields.insert("caller".to_owned(), text(caller.credential().id().as_str()));
+            fields.insert(
+                "hops".to_owned(),
+                value(Kind::NumberValue(f64::from(u32::try_from(chain.count()).unwrap_or(u32::MAX)))),
+            );
+            fields.insert("trust_reaches".to_owned(), text(chain.reach().as_str()));
+            if let Some(origin) = chain.origin(caller) {
+                fields.insert("origin".to_owned(), text(origin.as_str()));
+            }
+        }
+        Err(refusal) => drop(fields.insert("unverified".to_owned(), text(refusal.reason().as_str()))),
     }
     Struct { fields }
 }
@@ -118,24 +134,23 @@ fn value(kind: Kind) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use authz_core::{
         decision::{Decision, DecisionId},
         signal::Seq,
     };
 
     use super::*;
-    use crate::check::Source;
+    use crate::{check::Source, identity::Refusal};
 
     fn answer(reason: Reason) -> CheckResponse {
         let decision = match reason.class() {
             Class::Allow => Decision::allow(DecisionId(7), Arc::from([]), authz_core::time::Timestamp::NEVER),
             _ => Decision::refuse(DecisionId(7), reason),
         };
+        let identity = Err(Refusal::new(Reason::CertificateMissing, "of a test"));
         let outcome =
             Outcome { decision: Arc::new(decision), source: Source::Gate, seq: Seq(0), policy: None, revoked: None };
-        check_response(&outcome, None, false)
+        check_response(&Answered { outcome, identity }, false)
     }
 
     #[test]
@@ -143,7 +158,7 @@ mod tests {
         for reason in Reason::ALL {
             let response = answer(*reason);
             let allowed = response.status.clone().unwrap().code == 0;
-            assert_eq!(allowed, *reason == Reason::Permit, "{reason}");
+            assert_eq!(allowed, reason.class() == Class::Allow, "{reason}");
             assert_eq!(matches!(response.http_response, Some(HttpResponse::OkResponse(_))), allowed, "{reason}");
         }
     }
@@ -155,7 +170,6 @@ mod tests {
                 HttpResponse::OkResponse(ok) => ok.headers,
                 HttpResponse::DeniedResponse(denied) | HttpResponse::ErrorResponse(denied) => denied.headers,
             };
-            assert!(!headers.is_empty());
             for option in headers {
                 #[expect(deprecated, reason = "older Envoys read nothing else")]
                 let append = option.append.unwrap().value;
@@ -167,7 +181,7 @@ mod tests {
 
     #[test]
     fn the_client_never_reads_the_reason() {
-        for reason in Reason::ALL.iter().filter(|reason| **reason != Reason::Permit) {
+        for reason in Reason::ALL.iter().filter(|reason| reason.class() != Class::Allow) {
             let (HttpResponse::DeniedResponse(denied) | HttpResponse::ErrorResponse(denied)) =
                 answer(*reason).http_response.unwrap()
             else {

@@ -8,7 +8,7 @@ use std::{
 
 use authz_core::{
     decision::Verdict,
-    plan::Plan,
+    plan::{Plan, Rules},
     reason::Reason,
     revocation::Mark,
     scope::Scope,
@@ -287,7 +287,10 @@ async fn next(reports: &mut Streaming<Report>) -> Result<Report, End> {
 }
 
 fn wire_plan(plan: &Plan) -> link::Plan {
-    link::Plan { digest: Vec::new(), reads: plan.reads().iter().map(ToString::to_string).collect() }
+    let reads = plan.reads().iter().map(ToString::to_string);
+    // Among the reads, so that a filter which does not know the rule keeps nothing rather than the wrong thing.
+    let rule = plan.rules().refuse_path_parameters.then(|| Rules::NO_PATH_PARAMETERS.to_owned());
+    link::Plan { digest: Vec::new(), reads: reads.chain(rule).collect() }
 }
 
 fn invalidation(seq: Seq, signal: &Signal) -> Invalidation {

@@ -128,6 +128,16 @@ impl Bundles {
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub struct TrustDigest(pub [u8; 32]);
 
+impl TrustDigest {
+    /// Names these bundles together with some words.
+    pub(super) fn with(self, words: impl Iterator<Item = String>) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(self.0);
+        words.for_each(|word| put(&mut hash, word.as_bytes()));
+        Self(hash.finalize().into())
+    }
+}
+
 fn put(hash: &mut Sha256, part: &[u8]) {
     hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
     hash.update(part);

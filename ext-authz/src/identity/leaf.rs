@@ -1,7 +1,7 @@
 //! The rules a leaf certificate must keep to be an X.509-SVID, and what it says when it does. It verifies no signature.
 
 use authz_core::{
-    identity::{Digest, IssuerSerial, SpiffeId},
+    identity::{Credential, Digest, IssuerSerial, SpiffeId},
     reason::Reason,
 };
 use rustls_pki_types::CertificateDer;
@@ -38,6 +38,12 @@ impl Leaf {
             issued_by: IssuerSerial::from_der_serial(&issuer, certificate.raw_serial()).map_err(Refusal::malformed)?,
             validity: Validity::of(&certificate),
         })
+    }
+
+    /// What it says about itself, for one that nobody vouches for.
+    pub(super) fn into_claim(self) -> Option<Credential> {
+        let Validity { not_before, not_after } = self.validity;
+        Credential::new(self.id, self.digest, self.issued_by, not_before, not_after).ok()
     }
 }
 

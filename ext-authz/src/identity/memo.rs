@@ -1,15 +1,14 @@
 //! Verifications already done, by the very bytes that were presented. It answers only within the time and under the bundles they were done for.
 
-use std::sync::Arc;
-
-use authz_core::{facts::Caller, time::Timestamp};
+use authz_core::time::Timestamp;
 use hashbrown::DefaultHashBuilder;
 use moka::sync::Cache;
 use rustls_pki_types::CertificateDer;
 
 use super::{
+    identified::Identified,
     presented::{Chain, PresentedCertificate},
-    svid::Proof,
+    validity::Validity,
 };
 
 /// A bounded memory of proofs. Refusals are not kept: nobody's stranger can push out a caller.
@@ -22,7 +21,8 @@ pub(super) type Key = Box<[u8]>;
 
 #[derive(Clone)]
 struct Entry {
-    proof: Proof,
+    identified: Identified,
+    window: Validity,
     generation: u64,
 }
 
@@ -36,16 +36,16 @@ impl Memo {
         Self { proofs }
     }
 
-    /// The caller that `key` proved under the bundles of `generation`, if that holds at `now`.
-    pub(super) fn get(&self, key: &[u8], generation: u64, now: Timestamp) -> Option<Arc<Caller>> {
+    /// Whom `key` proved under the bundles of `generation`, if that holds at `now`.
+    pub(super) fn get(&self, key: &[u8], generation: u64, now: Timestamp) -> Option<(Identified, Validity)> {
         let entry = self.proofs.get(key)?;
-        let holds = entry.generation == generation && entry.proof.window.contains(now);
-        holds.then_some(entry.proof.caller)
+        let holds = entry.generation == generation && entry.window.contains(now);
+        holds.then_some((entry.identified, entry.window))
     }
 
-    /// Keeps what `key` proved under the bundles of `generation`.
-    pub(super) fn keep(&self, key: Key, generation: u64, proof: Proof) {
-        self.proofs.insert(key, Entry { proof, generation });
+    /// Keeps whom `key` proved under the bundles of `generation`, for as long as `window`.
+    pub(super) fn keep(&self, key: Key, generation: u64, identified: Identified, window: Validity) {
+        self.proofs.insert(key, Entry { identified, window, generation });
     }
 
     /// Frees what no lookup would use any more; safety does not rest on it.

@@ -26,6 +26,12 @@ pub(super) struct Chain {
     pub(super) intermediates: Vec<CertificateDer<'static>>,
 }
 
+/// What was presented, read: of the caller and, further left in the header, of those behind it.
+pub(super) struct Presentation {
+    pub(super) certificates: Chain,
+    xfcc: Option<Xfcc>,
+}
+
 impl PresentedCertificate<'_> {
     /// Whether nothing at all was presented.
     pub(super) fn is_empty(&self) -> bool {
@@ -33,33 +39,48 @@ impl PresentedCertificate<'_> {
     }
 
     /// Puts the parts together. With `trust_xfcc` the header alone can bring the leaf; without, it can only add to a leaf that Envoy gave.
-    pub(super) fn chain(&self, trust_xfcc: bool) -> Result<Chain, Refusal> {
-        let newest = self.newest()?;
-        let leaf = match (self.source_certificate(), &newest) {
+    pub(super) fn read(&self, trust_xfcc: bool, limits: Limits) -> Result<Presentation, Refusal> {
+        let xfcc = self.xfcc(limits)?;
+        // What the proxy next to us wrote. Everything further left was written by somebody else.
+        let newest = xfcc.as_ref().and_then(Xfcc::newest);
+        let leaf = match (self.source_certificate(), newest) {
             (Some(text), _) => leaf_of(text)?,
             (None, Some(element)) if trust_xfcc => claimed_leaf(element)?,
             (None, _) => return Err(Refusal::new(Reason::CertificateMissing, "the connection carries no certificate")),
         };
-        let intermediates = newest.map_or_else(|| Ok(Vec::new()), |element| intermediates(&leaf, &element))?;
-        Ok(Chain { leaf, intermediates })
+        let intermediates = newest.map_or_else(|| Ok(Vec::new()), |element| intermediates(&leaf, element))?;
+        Ok(Presentation { certificates: Chain { leaf, intermediates }, xfcc })
     }
 
     fn source_certificate(&self) -> Option<&str> {
         self.source_certificate.filter(|text| !text.is_empty())
     }
 
-    /// What the proxy next to us wrote. Everything further left was written by somebody else.
-    fn newest(&self) -> Result<Option<Element>, Refusal> {
+    fn xfcc(&self, limits: Limits) -> Result<Option<Xfcc>, Refusal> {
         let value = match self.xfcc.as_slice() {
             [] => return Ok(None),
             [line] => Cow::Borrowed(*line),
             lines => Cow::Owned(lines.join(&b',')),
         };
-        match Xfcc::parse(&value, XFCC_LIMITS) {
-            Ok(xfcc) => Ok(xfcc.newest().cloned()),
+        match Xfcc::parse(&value, limits) {
+            Ok(xfcc) => Ok(Some(xfcc)),
             Err(error) => Err(Refusal::new(Reason::XfccInvalid, error.to_string())),
         }
     }
+}
+
+impl Presentation {
+    /// What is claimed about those behind the caller, the nearest first.
+    pub(super) fn earlier(&self) -> impl Iterator<Item = &Element> {
+        self.xfcc.iter().flat_map(|xfcc| xfcc.elements().iter().rev().skip(1))
+    }
+}
+
+/// The certificates an earlier element carries, if all of it speaks of one leaf.
+pub(super) fn carried(element: &Element) -> Result<Chain, Refusal> {
+    let leaf = claimed_leaf(element)?;
+    let intermediates = intermediates(&leaf, element)?;
+    Ok(Chain { leaf, intermediates })
 }
 
 fn leaf_of(text: &str) -> Result<CertificateDer<'static>, Refusal> {
@@ -79,24 +100,21 @@ fn claimed_leaf(element: &Element) -> Result<CertificateDer<'static>, Refusal> {
     }
     let chain = element.chain_pem().map(chain_of).transpose()?.unwrap_or_default();
     let leaf = chain.into_iter().next();
-    leaf.ok_or_else(|| Refusal::new(Reason::CertificateMissing, "the newest XFCC element has neither Cert nor Chain"))
+    leaf.ok_or_else(|| Refusal::new(Reason::CertificateMissing, "an XFCC element has neither Cert nor Chain"))
 }
 
 /// The intermediates that `element` brings, if all it says is about `leaf`.
 fn intermediates(leaf: &CertificateDer<'_>, element: &Element) -> Result<Vec<CertificateDer<'static>>, Refusal> {
     let Some(hash) = element.hash() else {
-        return Err(Refusal::new(
-            Reason::XfccInvalid,
-            "the newest XFCC element has no Hash, which Envoy always writes",
-        ));
+        return Err(Refusal::new(Reason::XfccInvalid, "an XFCC element has no Hash, which Envoy always writes"));
     };
     if hash != digest(leaf) {
-        return Err(mismatch("Hash of the newest XFCC element is not that of the leaf"));
+        return Err(mismatch("Hash of an XFCC element is not that of the leaf"));
     }
     if let Some(pem) = element.cert_pem()
         && only_certificate(pem)? != *leaf
     {
-        return Err(mismatch("Cert of the newest XFCC element is not the leaf"));
+        return Err(mismatch("Cert of an XFCC element is not the leaf"));
     }
     let Some(pem) = element.chain_pem() else {
         return Ok(Vec::new());
@@ -104,7 +122,7 @@ fn intermediates(leaf: &CertificateDer<'_>, element: &Element) -> Result<Vec<Cer
     let mut chain = chain_of(pem)?.into_iter();
     match chain.next() {
         Some(first) if first == *leaf => Ok(chain.collect()),
-        _ => Err(mismatch("Chain of the newest XFCC element does not begin with the leaf")),
+        _ => Err(mismatch("Chain of an XFCC element does not begin with the leaf")),
     }
 }
 
@@ -121,9 +139,6 @@ const MAX_PEM_BYTES: usize = 32 * 1024;
 
 /// Path validation stops at six intermediates, so more can't be of use.
 const MAX_INTERMEDIATES: usize = 8;
-
-/// More than Envoy takes as headers of one request by default (60 KiB).
-const XFCC_LIMITS: Limits = Limits { max_bytes: 64 * 1024, max_elements: 32 };
 
 #[cfg(test)]
 mod tests;

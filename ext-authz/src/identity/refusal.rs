@@ -2,19 +2,25 @@
 
 use std::{borrow::Cow, fmt};
 
-use authz_core::reason::Reason;
+use authz_core::{identity::Credential, reason::Reason};
 
 /// A certificate that was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     reason: Reason,
     detail: Cow<'static, str>,
+    claim: Option<Box<Credential>>,
 }
 
 impl Refusal {
     /// Refuses for `reason`; `detail` says what exactly was found.
     pub fn new(reason: Reason, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { reason, detail: detail.into() }
+        Self { reason, detail: detail.into(), claim: None }
+    }
+
+    /// The same for a certificate that can be read but proves nothing: what it claims.
+    pub(super) fn claiming(self, credential: Option<Credential>) -> Self {
+        Self { claim: credential.map(Box::new), ..self }
     }
 
     /// Refuses what is no certificate, with the words of whoever could not read it.
@@ -26,6 +32,11 @@ impl Refusal {
     /// The reason, always of class identity.
     pub fn reason(&self) -> Reason {
         self.reason
+    }
+
+    /// What the certificate claims; never an identity.
+    pub fn claim(&self) -> Option<&Credential> {
+        self.claim.as_deref()
     }
 
     /// What exactly was found; for logs, not for clients.

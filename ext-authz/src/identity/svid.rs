@@ -37,13 +37,26 @@ pub(super) fn verify(
     now: Timestamp,
 ) -> Result<Proof, Refusal> {
     let facts = Leaf::read(leaf)?;
+    match window(leaf, &facts, intermediates, bundles, now) {
+        Ok(window) => prove(facts, window),
+        Err(refusal) => Err(refusal.claiming(facts.into_claim())),
+    }
+}
+
+/// The time for which leaf and path are valid.
+fn window(
+    leaf: &CertificateDer<'_>,
+    facts: &Leaf,
+    intermediates: &[CertificateDer<'_>],
+    bundles: &Bundles,
+    now: Timestamp,
+) -> Result<Validity, Refusal> {
     let Some(bundle) = bundles.of(&facts.id) else {
         let detail = format!("no bundle for trust domain {}", facts.id.trust_domain());
         return Err(Refusal::new(Reason::TrustDomainUnknown, detail));
     };
     check_time(&facts.validity, now)?;
-    let window = facts.validity.and(path_window(leaf, intermediates, bundle, now)?);
-    prove(facts, window)
+    Ok(facts.validity.and(path_window(leaf, intermediates, bundle, now)?))
 }
 
 /// Reads `bytes` as everything that arrives from outside here, and verifies what can be read; for fuzzing, so it returns nothing.
@@ -107,8 +120,8 @@ fn window_of(path: &VerifiedPath<'_>, bundle: &Bundle, now: Timestamp) -> Result
 fn prove(leaf: Leaf, window: Validity) -> Result<Proof, Refusal> {
     // `issued before` of a revocation looks at the leaf's own notBefore, so only the end is shortened.
     let (not_before, not_after) = (leaf.validity.not_before, window.not_after);
-    let credential = Credential::new(leaf.id, leaf.digest, leaf.issued_by, not_before, not_after)
-        .map_err(|error| Refusal::new(Reason::CertificateMalformed, error.to_string()))?;
+    let credential =
+        Credential::new(leaf.id, leaf.digest, leaf.issued_by, not_before, not_after).map_err(Refusal::malformed)?;
     Ok(Proof { caller: Caller::verified(credential), window })
 }
 

@@ -22,6 +22,17 @@ impl Validity {
         (self.not_before..=self.not_after).contains(&now)
     }
 
+    /// The same, but over before a `moment` that lies after `now`.
+    pub(super) fn until(self, moment: Option<Timestamp>, now: Timestamp) -> Self {
+        match moment.filter(|moment| now < *moment) {
+            Some(moment) => Self {
+                not_after: self.not_after.min(Timestamp::from_millis(moment.as_millis().saturating_sub(1))),
+                ..self
+            },
+            None => self,
+        }
+    }
+
     /// The time in which both hold.
     pub(super) fn and(self, other: Self) -> Self {
         Self { not_before: self.not_before.max(other.not_before), not_after: self.not_after.min(other.not_after) }

@@ -2,20 +2,26 @@
 
 use std::{collections::HashMap, sync::Arc, thread};
 
-use authz_core::plan::{Plan, Read};
-use cedar_policy::{Entities, EntityId, EntityTypeName, EntityUid, PolicySet, ValidationMode, Validator};
+use authz_core::plan::{Plan, Read, Rules};
+use cedar_policy::{
+    Effect, Entities, EntityId, EntityTypeName, EntityUid, PolicySet, Schema, ValidationMode, Validator,
+};
 
 use super::{
-    compiled::{CompiledPolicies, Limits, Method, Name, Size, callers::Callers, error_log::ErrorLog},
+    compiled::{
+        CompiledPolicies, Limits, Method, Name, Size,
+        callers::{Callers, Indexes},
+        error_log::ErrorLog,
+    },
     directory::{Directory, check_spiffe},
     index::{Builder, Index},
     problem::{InvalidPolicies, Problem, Unexpected, with_causes},
     reads::Reads,
-    scope::{Scope, Target},
+    scope::{Scope, Target, reach},
     shape::Shape,
     source::{Source, Sources},
     statement::{self, Conditions, Statement},
-    vocabulary::{BUILT_IN_SCHEMA, Vocabulary},
+    vocabulary::{BUILT_IN_SCHEMA, Reach, Vocabulary},
 };
 
 /// Compiles a policy set.
@@ -67,6 +73,8 @@ fn compile_here(sources: &Sources) -> Result<CompiledPolicies, InvalidPolicies> 
 #[derive(Default)]
 struct Applicable {
     index: Index,
+    strangers: Index,
+    judge_unverified: bool,
     reads: Reads,
     count: usize,
 }
@@ -108,6 +116,36 @@ fn anywhere(message: String) -> Problem {
 
 /// Strict validation; returns warnings.
 fn validate(vocabulary: &Vocabulary, statements: &[Statement<'_>], problems: &mut Vec<Problem>) -> Vec<Problem> {
+    let reached = what_permits_reach(statements, vocabulary);
+    let mut warnings = Vec::new();
+    for (form, schema) in vocabulary.schemas.iter() {
+        let of_form = |statement: &&Statement<'_>| {
+            let reach = reach(&statement.policy, &vocabulary.types);
+            // What nobody is permitted, no `forbid` needs to be able to judge.
+            let unverified = reach.unverified && reached.unverified;
+            form == Reach { unverified, connections: reach.connections && reached.connections }
+        };
+        let statements: Vec<_> = statements.iter().filter(of_form).collect();
+        warnings.extend(validate_against(schema, &statements, problems));
+    }
+    for statement in statements {
+        for message in statement.policy.entity_literals().iter().filter_map(|uid| check_spiffe(uid).err()) {
+            problems.push(Problem::at(statement.source, statement.offset, message));
+        }
+    }
+    once(warnings)
+}
+
+fn what_permits_reach(statements: &[Statement<'_>], vocabulary: &Vocabulary) -> Reach {
+    let permits = statements.iter().filter(|statement| statement.policy.effect() == Effect::Permit);
+    let reaches: Vec<Reach> = permits.map(|statement| reach(&statement.policy, &vocabulary.types)).collect();
+    Reach {
+        unverified: reaches.iter().any(|reach| reach.unverified),
+        connections: reaches.iter().any(|reach| reach.connections),
+    }
+}
+
+fn validate_against(schema: &Schema, statements: &[&Statement<'_>], problems: &mut Vec<Problem>) -> Vec<Problem> {
     let policies = match PolicySet::from_policies(statements.iter().map(|statement| statement.policy.clone())) {
         Ok(policies) => policies,
         Err(error) => {
@@ -115,22 +153,17 @@ fn validate(vocabulary: &Vocabulary, statements: &[Statement<'_>], problems: &mu
             return Vec::new();
         }
     };
-    let by_name: HashMap<&str, &Statement<'_>> = statements.iter().map(|s| (s.name.as_ref(), s)).collect();
+    let by_name: HashMap<&str, &Statement<'_>> = statements.iter().map(|s| (s.name.as_ref(), *s)).collect();
     let place = |id: &cedar_policy::PolicyId, diagnostic: &dyn miette::Diagnostic| {
         by_name.get(AsRef::<str>::as_ref(id)).map(|s| Problem::diagnosed(s.source, s.offset, diagnostic))
     };
-    let result = Validator::new(vocabulary.schema.clone()).validate(&policies, ValidationMode::Strict);
+    let result = Validator::new(schema.clone()).validate(&policies, ValidationMode::Strict);
     let errors = once(result.validation_errors().filter_map(|error| place(error.policy_id(), error)).collect());
     if errors.is_empty() && !result.validation_passed() {
         problems.push(anywhere(result.to_string()));
     }
     problems.extend(errors);
-    for statement in statements {
-        for message in statement.policy.entity_literals().iter().filter_map(|uid| check_spiffe(uid).err()) {
-            problems.push(Problem::at(statement.source, statement.offset, message));
-        }
-    }
-    once(result.validation_warnings().filter_map(|warning| place(warning.policy_id(), warning)).collect())
+    result.validation_warnings().filter_map(|warning| place(warning.policy_id(), warning)).collect()
 }
 
 /// Each mistake once, where Cedar tells it for every action it happens with.
@@ -165,16 +198,20 @@ fn assemble(
     directory: Directory,
     mut warnings: Vec<Problem>,
 ) -> Result<CompiledPolicies, Unexpected> {
-    let Applicable { index, reads, count } = applicable(statements, &vocabulary, &directory)?;
+    let Applicable { index, strangers, judge_unverified, reads, count } =
+        applicable(statements, &vocabulary, &directory)?;
     if count == 0 {
         warnings.push(unserved(sources));
     }
-    let plan = Plan::new(sources.digest(&schema.text), reads.facts.iter().cloned());
+    let rules = Rules { judge_unverified, refuse_path_parameters: sources.refuse_path_parameters };
+    let plan = Plan::new(sources.digest(&schema.text), reads.facts.iter().cloned(), rules);
     let common = common(&directory, &reads)?;
     Ok(CompiledPolicies {
         methods: methods(&vocabulary, plan.reads()),
         service: directory.service().clone(),
-        callers: Callers::new(directory, vocabulary.types, index, common),
+        permits_connections: what_permits_reach(statements, &vocabulary).connections,
+        reads_chain: plan.reads().iter().any(|read| matches!(read, Read::Hops | Read::Origin)),
+        callers: Callers::new(directory, vocabulary.types, Indexes { workloads: index, strangers }, common),
         names: names(statements),
         size: Size { all: statements.len(), applicable: count },
         limits: Limits { allow: sources.limit_millis, deny: sources.deny_limit_millis },
@@ -193,18 +230,24 @@ fn applicable(
     let target = Target { vocabulary, service_groups: directory.groups(&service), service };
     let shapes: Vec<&Shape> = vocabulary.methods.values().map(|method| method.context.as_ref()).collect();
     let mut found = Applicable::default();
-    let mut builder = Builder::default();
+    let (mut workloads, mut strangers) = (Builder::default(), Builder::default());
     for statement in statements {
-        let Some(scope) = Scope::of(&statement.policy, &target) else { continue };
+        let (scope, strange) =
+            (Scope::of(&statement.policy, &target), Scope::of_unverified(&statement.policy, &target));
+        if scope.is_none() && strange.is_none() {
+            continue;
+        }
         match &statement.conditions {
             Conditions::Absent => {}
             Conditions::Known(policy) => found.reads.add(policy, &shapes),
             Conditions::Opaque => found.reads.everything(&shapes),
         }
-        builder.add(&statement.policy, scope)?;
+        found.judge_unverified |= strange.is_some() && statement.policy.effect() == Effect::Permit;
+        scope.map_or(Ok(()), |scope| workloads.add(&statement.policy, scope))?;
+        strange.map_or(Ok(()), |scope| strangers.add(&statement.policy, scope))?;
         found.count += 1;
     }
-    Ok(Applicable { index: builder.build(), ..found })
+    Ok(Applicable { index: workloads.build(), strangers: strangers.build(), ..found })
 }
 
 fn common(directory: &Directory, reads: &Reads) -> Result<Entities, Unexpected> {

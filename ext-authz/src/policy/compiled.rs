@@ -4,7 +4,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use authz_core::{
     decision::{Decision, DecisionId},
-    gate::Admitted,
+    facts::Unverified,
+    gate::{Admitted, Principal},
     plan::{Plan, PolicyDigest},
     reason::Reason,
     time::Timestamp,
@@ -17,6 +18,7 @@ use super::{
     evaluation::{Findings, evaluate},
     problem::Problem,
     shape::Shape,
+    vocabulary::CONNECTION,
 };
 
 pub(super) mod callers;
@@ -28,6 +30,10 @@ pub struct CompiledPolicies {
     pub(super) methods: HashMap<Box<str>, Method>,
     pub(super) service: EntityUid,
     pub(super) callers: Callers,
+    /// Whether some policy permits connections; else none is asked about them, for none was checked against them.
+    pub(super) permits_connections: bool,
+    /// Whether policies look at who stands behind the caller.
+    pub(super) reads_chain: bool,
     pub(super) names: HashMap<PolicyId, Name>,
     pub(super) size: Size,
     pub(super) warnings: Vec<Problem>,
@@ -104,9 +110,12 @@ impl CompiledPolicies {
     /// Decides an admitted request. It holds until the limit of the configuration, and not beyond the caller's credential.
     pub fn evaluate(&self, admitted: &Admitted<'_>, id: DecisionId, now: Timestamp) -> Decision {
         let (reason, policies) = self.judge(admitted, now);
+        let caller = match admitted.principal() {
+            Principal::Unverified(unverified) => return decide_unverified(unverified, id, reason, policies),
+            Principal::Workload(caller) => caller,
+        };
         let limit = if reason == Reason::Permit { self.limits.allow } else { self.limits.deny };
-        let not_after = admitted.caller().credential().not_after();
-        let holds_until = now.saturating_add_millis(limit).min(not_after);
+        let holds_until = now.saturating_add_millis(limit).min(caller.credential().not_after());
         match reason {
             Reason::Permit => Decision::allow(id, policies, holds_until),
             denial => Decision::deny(id, denial, policies, holds_until),
@@ -114,16 +123,22 @@ impl CompiledPolicies {
     }
 
     fn judge(&self, admitted: &Admitted<'_>, now: Timestamp) -> Judgement {
-        let Some(method) = self.methods.get(admitted.http().method) else { return nobody(Reason::MethodUnknown) };
-        let caller = match self.callers.view(admitted.caller().credential().id()) {
+        let is_connection = admitted.http().is_none();
+        if is_connection && !self.permits_connections {
+            return nobody(Reason::NoPermit);
+        }
+        let operation = admitted.http().map_or(CONNECTION, |http| http.method);
+        let Some(method) = self.methods.get(operation) else { return nobody(Reason::MethodUnknown) };
+        let caller = match self.callers.of(admitted, self.reads_chain) {
             Ok(caller) => caller,
             Err(error) => return internal("caller", &*error),
         };
-        let mut candidates = caller.policies.iter().flat_map(|bucket| bucket.of_action(&method.action)).peekable();
+        let mut candidates =
+            caller.policies.iter().flat_map(|bucket| bucket.of_action(&method.action, is_connection)).peekable();
         if candidates.peek().is_none() {
             return nobody(Reason::NoPermit);
         }
-        let context = match context::build(&method.context, admitted) {
+        let context = match context::build(&method.context, admitted, self.callers.types()) {
             Ok(context) => context,
             Err(error) => return internal("context", &error),
         };
@@ -136,12 +151,12 @@ impl CompiledPolicies {
     /// How many policies a request is evaluated against.
     #[cfg(test)]
     pub(super) fn candidates(&self, admitted: &Admitted<'_>) -> usize {
-        let caller = self.callers.view(admitted.caller().credential().id()).unwrap();
-        let action = &self.methods[admitted.http().method].action;
+        let caller = self.callers.of(admitted, false).unwrap();
+        let action = &self.methods[admitted.http().unwrap().method].action;
         caller
             .policies
             .iter()
-            .flat_map(|bucket| bucket.of_action(action))
+            .flat_map(|bucket| bucket.of_action(action, false))
             .map(cedar_policy::PolicySet::num_of_policies)
             .sum()
     }
@@ -163,6 +178,15 @@ impl CompiledPolicies {
         let mut names: Vec<&Name> = ids.filter_map(|id| self.names.get(id)).collect();
         names.sort_by_key(|name| name.position);
         names.iter().map(|name| Arc::clone(&name.text)).collect()
+    }
+}
+
+/// A denial for want of a permit says why there is no identity: that is what somebody has to mend.
+fn decide_unverified(unverified: &Unverified, id: DecisionId, reason: Reason, policies: Arc<[Arc<str>]>) -> Decision {
+    match reason {
+        Reason::Permit => Decision::allow_unverified(id, policies),
+        Reason::MethodUnknown | Reason::NoPermit => Decision::refuse(id, unverified.cause()),
+        denial => Decision::deny(id, denial, policies, Timestamp::default()),
     }
 }
 

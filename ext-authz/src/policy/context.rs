@@ -2,33 +2,38 @@
 
 use std::net::IpAddr;
 
-use authz_core::{facts::HeaderValue, gate::Admitted, plan::Read};
+use authz_core::{
+    facts::{HeaderValue, Http},
+    gate::Admitted,
+    plan::Read,
+};
 use cedar_policy::{Context, RestrictedExpression};
 
 use super::{
     problem::Unexpected,
     shape::{Fact, Shape},
+    vocabulary::Types,
 };
 
 /// The context of a request: what `shape` names, as far as the request has it.
-pub(super) fn build(shape: &Shape, admitted: &Admitted<'_>) -> Result<Context, Unexpected> {
+pub(super) fn build(shape: &Shape, admitted: &Admitted<'_>, types: &Types) -> Result<Context, Unexpected> {
     let Shape::Record(attributes) = shape else { return Ok(Context::empty()) };
     let mut pairs = Vec::with_capacity(attributes.len());
     for (attribute, shape) in attributes {
-        if let Some(value) = value(shape, admitted)? {
+        if let Some(value) = value(shape, admitted, types)? {
             pairs.push((attribute.to_string(), value));
         }
     }
     Context::from_pairs(pairs).map_err(Unexpected::of)
 }
 
-fn value(shape: &Shape, admitted: &Admitted<'_>) -> Result<Option<RestrictedExpression>, Unexpected> {
+fn value(shape: &Shape, admitted: &Admitted<'_>, types: &Types) -> Result<Option<RestrictedExpression>, Unexpected> {
     match shape {
-        Shape::Fact(fact) => Ok(fact_value(fact, admitted)),
+        Shape::Fact(fact) => Ok(fact_value(fact, admitted, types)),
         Shape::Record(attributes) => {
             let mut pairs = Vec::with_capacity(attributes.len());
             for (attribute, shape) in attributes {
-                if let Some(value) = value(shape, admitted)? {
+                if let Some(value) = value(shape, admitted, types)? {
                     pairs.push((attribute.to_string(), value));
                 }
             }
@@ -37,26 +42,56 @@ fn value(shape: &Shape, admitted: &Admitted<'_>) -> Result<Option<RestrictedExpr
     }
 }
 
-fn fact_value(fact: &Fact, admitted: &Admitted<'_>) -> Option<RestrictedExpression> {
-    let http = admitted.http();
-    let text = match fact {
-        Fact::Method => http.method,
-        Fact::Read(Read::Header(name)) => match http.headers.one(name) {
-            HeaderValue::One(text) => text,
-            HeaderValue::Absent | HeaderValue::Many | HeaderValue::NotText => return None,
-        },
-        Fact::Read(Read::Host) => http.host,
-        Fact::Read(Read::Path) => http.path,
-        Fact::Read(Read::Protocol) => http.protocol,
-        Fact::Read(Read::Query) => http.query?,
-        Fact::Read(Read::Scheme) => http.scheme,
-        Fact::Read(Read::Sni) => admitted.facts().sni?,
-        Fact::Read(Read::SourceIp) => return admitted.facts().source_ip.map(address),
+fn fact_value(fact: &Fact, admitted: &Admitted<'_>, types: &Types) -> Option<RestrictedExpression> {
+    let read = match fact {
+        Fact::Method => return admitted.http().map(|http| text(http.method)),
+        Fact::Read(read) => read,
     };
-    Some(RestrictedExpression::new_string(text.to_owned()))
+    let (facts, chain) = (admitted.facts(), admitted.facts().chain);
+    match read {
+        Read::DestinationIp => facts.destination.map(|to| address(to.ip())),
+        Read::DestinationPort => facts.destination.map(|to| RestrictedExpression::new_long(to.port().into())),
+        Read::HopCount => Some(RestrictedExpression::new_long(i64::try_from(chain.count()).unwrap_or(i64::MAX))),
+        Read::Hops => Some(workloads(admitted, types)),
+        Read::HopsComplete => Some(RestrictedExpression::new_bool(chain.is_complete())),
+        Read::Origin => admitted.origin().map(|id| RestrictedExpression::new_entity_uid(types.caller(id.as_str()))),
+        Read::Sni => facts.sni.map(text),
+        Read::SourceIp => facts.source_ip.map(address),
+        Read::Header(_) | Read::Host | Read::Path | Read::Protocol | Read::Query | Read::Scheme => {
+            admitted.http().and_then(|http| http_value(read, http))
+        }
+    }
+}
+
+fn http_value(read: &Read, http: &Http<'_>) -> Option<RestrictedExpression> {
+    match read {
+        Read::Header(name) => match http.headers.one(name) {
+            HeaderValue::One(value) => Some(text(value)),
+            HeaderValue::Absent | HeaderValue::Many | HeaderValue::NotText => None,
+        },
+        Read::Host => Some(text(http.host)),
+        Read::Path => Some(RestrictedExpression::new_string(http.path.normal().into_owned())),
+        Read::Protocol => Some(text(http.protocol)),
+        Read::Query => http.query.map(text),
+        Read::Scheme => Some(text(http.scheme)),
+        _ => None,
+    }
+}
+
+/// Every workload the request is known to have crossed, the caller and the origin among them.
+fn workloads(admitted: &Admitted<'_>, types: &Types) -> RestrictedExpression {
+    let behind = admitted.facts().chain.hops().iter().map(AsRef::as_ref);
+    let all = admitted.caller().into_iter().chain(behind);
+    RestrictedExpression::new_set(
+        all.map(|it| RestrictedExpression::new_entity_uid(types.caller(it.credential().id().as_str()))),
+    )
+}
+
+fn text(content: &str) -> RestrictedExpression {
+    RestrictedExpression::new_string(content.to_owned())
 }
 
 /// An IPv4 address that came through an IPv6 socket is that IPv4 address, or ranges of policies would miss it.
-fn address(ip: IpAddr) -> RestrictedExpression {
+pub(super) fn address(ip: IpAddr) -> RestrictedExpression {
     RestrictedExpression::new_ip(ip.to_canonical().to_string())
 }

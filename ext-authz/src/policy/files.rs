@@ -27,6 +27,8 @@ pub struct PolicyFiles {
     pub limit_millis: u64,
     /// Longest time, in milliseconds, for which a denial holds.
     pub deny_limit_millis: u64,
+    /// Whether paths with parameters (`;`) are refused.
+    pub refuse_path_parameters: bool,
 }
 
 /// Why there is no policy set.
@@ -95,6 +97,7 @@ fn read(files: &PolicyFiles) -> Result<Sources, PolicyError> {
         service: files.service.clone(),
         limit_millis: files.limit_millis,
         deny_limit_millis: files.deny_limit_millis,
+        refuse_path_parameters: files.refuse_path_parameters,
     };
     if unreadable.is_empty() { Ok(sources) } else { Err(PolicyError::Unreadable(unreadable)) }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use cedar_policy::{EntityUid, Policy, PolicySet};
+use cedar_policy::{Effect, EntityUid, Policy, PolicySet};
 
 use super::{
     problem::Unexpected,
@@ -21,6 +21,8 @@ pub(super) struct Index {
 #[derive(Default)]
 pub(super) struct ByAction {
     any: PolicySet,
+    /// Those of `any` that are about connections too: a `permit` for any action is one for HTTP requests.
+    any_forbids: PolicySet,
     of: HashMap<EntityUid, PolicySet>,
 }
 
@@ -35,7 +37,11 @@ impl Builder {
     pub fn add(&mut self, policy: &Policy, scope: Scope) -> Result<(), Unexpected> {
         let bucket = self.buckets.entry(scope.callers).or_default();
         match scope.actions {
-            Actions::Any => add(&mut bucket.any, policy),
+            Actions::Any => {
+                let forbids = policy.effect() == Effect::Forbid;
+                if forbids { add(&mut bucket.any_forbids, policy) } else { Ok(()) }?;
+                add(&mut bucket.any, policy)
+            }
             Actions::Of(actions) => {
                 actions.into_iter().try_for_each(|action| add(bucket.of.entry(action).or_default(), policy))
             }
@@ -76,9 +82,10 @@ impl Index {
 }
 
 impl ByAction {
-    /// The policies that can match this action.
-    pub fn of_action(&self, action: &EntityUid) -> impl Iterator<Item = &PolicySet> {
-        [Some(&self.any), self.of.get(action)].into_iter().flatten().filter(|policies| !policies.is_empty())
+    /// The policies that can match this action; whether that is a connection or an HTTP request, the caller knows.
+    pub fn of_action(&self, action: &EntityUid, is_connection: bool) -> impl Iterator<Item = &PolicySet> {
+        let any = if is_connection { &self.any_forbids } else { &self.any };
+        [Some(any), self.of.get(action)].into_iter().flatten().filter(|policies| !policies.is_empty())
     }
 
     fn is_empty(&self) -> bool {

@@ -95,6 +95,11 @@ impl fmt::Display for Problem {
 pub(super) struct Unexpected(String);
 
 impl Unexpected {
+    /// In words of our own.
+    pub fn new(what: &str) -> Self {
+        Self(what.to_owned())
+    }
+
     /// From what Cedar says.
     pub fn of(error: impl Error) -> Self {
         Self(with_causes(&error))

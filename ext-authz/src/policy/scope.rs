@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use cedar_policy::{ActionConstraint, EntityUid, Policy, PrincipalConstraint, ResourceConstraint};
+use cedar_policy::{ActionConstraint, Effect, EntityUid, Policy, PrincipalConstraint, ResourceConstraint};
 
-use super::vocabulary::Vocabulary;
+use super::vocabulary::{CONNECTION, Reach, Types, Vocabulary};
 
 /// What the scope of a policy can match, given that the resource is this service.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -46,17 +46,48 @@ pub(super) struct Target<'v> {
 }
 
 impl Scope {
-    /// The scope of `policy`, or nothing if it can match no request at `target`.
+    /// The scope of `policy`, or nothing if it can match no request of a workload at `target`.
     ///
     /// Cedar looks at the scope before the conditions, so a policy without a scope here can't even fail.
     pub fn of(policy: &Policy, target: &Target<'_>) -> Option<Self> {
+        Self::with(target.callers(policy.principal_constraint())?, policy, target)
+    }
+
+    /// The same for requests of those who proved nothing. A `permit` lets one in only if it says so: by `principal is
+    /// Unverified` or by naming one. "Everybody" are the verified.
+    pub fn of_unverified(policy: &Policy, target: &Target<'_>) -> Option<Self> {
+        Self::with(target.strangers(policy)?, policy, target)
+    }
+
+    fn with(callers: Callers, policy: &Policy, target: &Target<'_>) -> Option<Self> {
         if !target.is_resource(&policy.resource_constraint()) {
             return None;
         }
-        let callers = target.callers(policy.principal_constraint())?;
-        let actions = target.actions(policy.action_constraint())?;
-        Some(Self { callers, actions })
+        Some(Self { callers, actions: target.actions(policy.action_constraint())? })
     }
+}
+
+/// What a policy can be asked about: a `permit` only about what its scope names, a `forbid` about all it does not leave out.
+pub(super) fn reach(policy: &Policy, types: &Types) -> Reach {
+    let forbids = policy.effect() == Effect::Forbid;
+    Reach {
+        unverified: match policy.principal_constraint() {
+            PrincipalConstraint::Any => forbids,
+            PrincipalConstraint::Eq(uid) | PrincipalConstraint::In(uid) => {
+                Some(uid.type_name()) == types.unverified.as_ref()
+            }
+            PrincipalConstraint::Is(name) | PrincipalConstraint::IsIn(name, _) => Some(name) == types.unverified,
+        },
+        connections: match policy.action_constraint() {
+            ActionConstraint::Any => forbids,
+            ActionConstraint::Eq(action) => is_connection(&action),
+            ActionConstraint::In(actions) => actions.iter().any(is_connection),
+        },
+    }
+}
+
+fn is_connection(action: &EntityUid) -> bool {
+    action.id().unescaped() == CONNECTION
 }
 
 impl Target<'_> {
@@ -80,6 +111,18 @@ impl Target<'_> {
             PrincipalConstraint::In(group) => Some(Callers::In(group)),
             PrincipalConstraint::Is(name) => (name == *workload).then_some(Callers::Any),
             PrincipalConstraint::IsIn(name, group) => (name == *workload).then_some(Callers::In(group)),
+        }
+    }
+
+    fn strangers(&self, policy: &Policy) -> Option<Callers> {
+        let unverified = self.vocabulary.types.unverified.as_ref()?;
+        let one = |uid: EntityUid| (uid.type_name() == unverified).then_some(Callers::Exactly(uid));
+        match policy.principal_constraint() {
+            PrincipalConstraint::Any => (policy.effect() == Effect::Forbid).then_some(Callers::Any),
+            // `in` holds for the entity itself, and nobody unverified is in anything.
+            PrincipalConstraint::Eq(uid) | PrincipalConstraint::In(uid) => one(uid),
+            PrincipalConstraint::Is(name) => (name == *unverified).then_some(Callers::Any),
+            PrincipalConstraint::IsIn(name, uid) => (name == *unverified).then(|| one(uid)).flatten(),
         }
     }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 /// A part of the context record.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Shape {
-    /// A fact.
+    /// A fact; of a workload, also all that can be read through it.
     Fact(Fact),
     /// A record, by attribute. It is there even if nothing is in it.
     Record(BTreeMap<Box<str>, Shape>),
@@ -21,6 +21,12 @@ pub(super) enum Fact {
     Method,
     /// A fact that is only in the key if it is read.
     Read(Read),
+}
+
+impl Fact {
+    fn is_workload(&self) -> bool {
+        matches!(self, Self::Read(Read::Origin))
+    }
 }
 
 /// What is wrong with a declaration of context: the attribute to look for, and the message.
@@ -45,7 +51,8 @@ impl Shape {
     /// The part at `path`, if the schema declares it.
     pub fn part(&self, path: &[&str]) -> Option<&Self> {
         path.iter().try_fold(self, |shape, attribute| match shape {
-            Self::Fact(_) => None,
+            // What is read through a workload rests on which workload it is.
+            Self::Fact(fact) => fact.is_workload().then_some(shape),
             Self::Record(attributes) => attributes.get(*attribute),
         })
     }
@@ -77,10 +84,17 @@ enum Known {
 }
 
 fn known(path: &[&str]) -> Option<Known> {
-    let always = |read| Some(Known::Fact { fact: Fact::Read(read), kind: "String", always: true });
+    let of = |read, kind| Some(Known::Fact { fact: Fact::Read(read), kind, always: true });
+    let always = |read| of(read, "String");
     let at_times = |read, kind| Some(Known::Fact { fact: Fact::Read(read), kind, always: false });
     match path {
-        [] | ["http" | "source" | "tls"] | ["http", "headers"] => Some(Known::Record),
+        [] | ["destination" | "hops" | "http" | "source" | "tls"] | ["http", "headers"] => Some(Known::Record),
+        ["destination", "ip"] => at_times(Read::DestinationIp, "ipaddr"),
+        ["destination", "port"] => at_times(Read::DestinationPort, "Long"),
+        ["hops", "complete"] => of(Read::HopsComplete, "Bool"),
+        ["hops", "count"] => of(Read::HopCount, "Long"),
+        ["hops", "workloads"] => of(Read::Hops, "Set<Workload>"),
+        ["origin"] => at_times(Read::Origin, "Workload"),
         ["http", "method"] => Some(Known::Fact { fact: Fact::Method, kind: "String", always: true }),
         ["http", "path"] => always(Read::Path),
         ["http", "query"] => at_times(Read::Query, "String"),
@@ -129,7 +143,7 @@ fn member(
     {
         misfits.push(misfit(path, "is no header name; use its lower-case form"));
     }
-    if primitive(&resolve(declared, common)).as_deref() != Some(kind) {
+    if kind_of(&resolve(declared, common), common).as_deref() != Some(kind) {
         misfits.push(misfit(path, &format!("has another type; declare it as {kind}")));
     }
     let optional = declared.get("required") == Some(&Value::Bool(false));
@@ -157,15 +171,26 @@ fn resolve(declared: &Value, common: &dyn Fn(&str) -> Option<Value>) -> Value {
     declared
 }
 
-/// The name of a primitive or extension type.
-fn primitive(declared: &Value) -> Option<String> {
-    name(declared).map(|name| name.trim_start_matches("__cedar::").to_owned())
+/// The name of a primitive, extension or entity type, or of a set of one.
+fn kind_of(declared: &Value, common: &dyn Fn(&str) -> Option<Value>) -> Option<String> {
+    if declared.get("type").and_then(Value::as_str) == Some("Set") {
+        let member = resolve(declared.get("element")?, common);
+        return name(&member).map(|name| format!("Set<{}>", plain(name)));
+    }
+    name(declared).map(|name| plain(name).to_owned())
+}
+
+fn plain(name: &str) -> &str {
+    match name.trim_start_matches("__cedar::") {
+        "Boolean" => "Bool",
+        other => other,
+    }
 }
 
 fn name(declared: &Value) -> Option<&str> {
     match declared.get("type")?.as_str()? {
-        "Record" | "Set" | "Entity" => None,
-        "EntityOrCommon" | "Extension" => declared.get("name")?.as_str(),
+        "Record" | "Set" => None,
+        "Entity" | "EntityOrCommon" | "Extension" => declared.get("name")?.as_str(),
         other => Some(other),
     }
 }

@@ -18,6 +18,8 @@ pub struct Sources {
     pub limit_millis: u64,
     /// Longest time, in milliseconds, for which a denial holds.
     pub deny_limit_millis: u64,
+    /// Whether paths with parameters (`;`) are refused.
+    pub refuse_path_parameters: bool,
 }
 
 /// A named text.
@@ -30,7 +32,7 @@ pub struct Source {
 }
 
 /// Raised when the meaning of unchanged sources changes: facts, matching, merging of results.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 
 impl Sources {
     /// SHA-256 over everything that can change a decision; `schema` is the schema in force.
@@ -69,6 +71,7 @@ mod tests {
             service: "s".into(),
             limit_millis: 1,
             deny_limit_millis: 2,
+            refuse_path_parameters: false,
         }
     }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod context;
 mod decisions;
 mod differential;
 mod refusals;
@@ -19,6 +20,7 @@ fn sources(policies: &str) -> Sources {
         service: "cart".into(),
         limit_millis: 60_000,
         deny_limit_millis: 5_000,
+        refuse_path_parameters: false,
     }
 }
 

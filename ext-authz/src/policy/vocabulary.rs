@@ -8,20 +8,27 @@ use std::{
 use cedar_policy::{Entities, EntityId, EntityTypeName, EntityUid, Schema, SchemaFragment};
 use serde_json::Value;
 
+use self::schemas::Schemas;
 use super::{
     problem::{Problem, with_causes},
     shape::{Misfit, Shape},
     source::Source,
 };
 
+mod schemas;
+
+pub(super) use self::schemas::Reach;
+
 /// The schema that is used unless the configuration names another.
 pub const BUILT_IN_SCHEMA: &str = include_str!("../../policy/schema.cedarschema");
 
 /// A schema that Countersign can serve.
 pub(super) struct Vocabulary {
-    /// For validation.
+    /// For everything but validation.
     pub schema: Schema,
-    /// Every HTTP method with an action of its own.
+    /// For validation.
+    pub schemas: Schemas,
+    /// Every HTTP method with an action of its own, and [`CONNECTION`] if connections have one.
     pub methods: HashMap<Box<str>, Method>,
     /// All actions with their groups.
     pub actions: Entities,
@@ -45,6 +52,8 @@ pub(super) struct Types {
     pub workload_path: Option<EntityTypeName>,
     /// Trust domains, if callers may be in them.
     pub trust_domain: Option<EntityTypeName>,
+    /// Callers that proved nothing, if policies may speak of such.
+    pub unverified: Option<EntityTypeName>,
     /// What is called.
     pub service: EntityTypeName,
     /// Whether callers have `trust_domain` and `path`.
@@ -55,6 +64,9 @@ pub(super) struct Types {
 pub(super) const TRUST_DOMAIN: &str = "trust_domain";
 /// Attributes of a `Workload` that are filled in from its SPIFFE ID.
 pub(super) const PATH: &str = "path";
+
+/// The action of a TCP connection. No HTTP method can be called so: a colon is in no token (RFC 9110 §5.6.2).
+pub(super) const CONNECTION: &str = "tcp:connect";
 
 impl Vocabulary {
     /// Reads a schema in Cedar's syntax; what is wrong goes to `problems`.
@@ -77,7 +89,8 @@ impl Vocabulary {
         let actions =
             schema.action_entities().map_err(|error| problems.push(Problem::whole(source, with_causes(&error))));
         let methods = methods(&schema, &types, &json, source, problems);
-        Some(Self { methods, actions: actions.ok()?, types, schema })
+        let schemas = Schemas::of(&json).map_err(|message| problems.push(Problem::whole(source, message)));
+        Some(Self { methods, actions: actions.ok()?, types, schemas: schemas.ok()?, schema })
     }
 }
 
@@ -93,6 +106,7 @@ impl Types {
         Some(Self {
             workload_path: find("WorkloadPath").filter(|name| above.contains(name)),
             trust_domain: find("TrustDomain").filter(|name| above.contains(name)),
+            unverified: find(UNVERIFIED),
             workload_attributes: workload_attributes(json, source, problems),
             workload,
             service,
@@ -109,6 +123,9 @@ impl Types {
         EntityUid::from_type_name_and_id(self.service.clone(), EntityId::new(name))
     }
 }
+
+/// The entity type of callers that proved nothing.
+const UNVERIFIED: &str = "Unverified";
 
 fn as_json(source: &Source, problems: &mut Vec<Problem>) -> Option<Value> {
     let json = SchemaFragment::from_cedarschema_str(&source.text)

@@ -77,7 +77,7 @@ fn hold(parts: &Parts, bundles: &Bundles) {
 /// The verifier first: filters that hear of new bundles must find them in force.
 fn trust(parts: &Parts, bundles: &Bundles) {
     parts.verifier.replace(bundles.clone());
-    parts.state.set_trusted(bundles.digest());
+    parts.state.set_trusted(parts.verifier.digest());
 }
 
 /// Until the first set is good there is nothing to trust: not ready, and tried again.

@@ -2,12 +2,14 @@
 
 use std::fmt::Write as _;
 
-use authz_core::reason::Reason;
+use authz_core::{identity::Limits, reason::Reason};
 use proptest::prelude::*;
 use rustls_pki_types::CertificateDer;
 
 use super::{Chain, PresentedCertificate, digest};
 use crate::identity::test_pki::{Ca, pem, url_encoded};
+
+const LIMITS: Limits = Limits { max_bytes: 64 * 1024, max_elements: 32 };
 
 struct Parts {
     leaf: CertificateDer<'static>,
@@ -34,7 +36,7 @@ fn element(of: &CertificateDer<'_>, cert: &[&CertificateDer<'_>], chain: &[&Cert
 fn chain_of(source: Option<&str>, xfcc: &[&str], trust_xfcc: bool) -> Result<Chain, Reason> {
     let xfcc = xfcc.iter().map(|line| line.as_bytes()).collect();
     let presented = PresentedCertificate { source_certificate: source, xfcc };
-    presented.chain(trust_xfcc).map_err(|refusal| refusal.reason())
+    presented.read(trust_xfcc, LIMITS).map(|it| it.certificates).map_err(|refusal| refusal.reason())
 }
 
 #[test]
@@ -128,6 +130,6 @@ proptest! {
     fn nothing_that_arrives_makes_it_panic(source in any::<Option<String>>(), xfcc in any::<Vec<Vec<u8>>>()) {
         let xfcc = xfcc.iter().map(Vec::as_slice).collect();
         let presented = PresentedCertificate { source_certificate: source.as_deref(), xfcc };
-        prop_assert!(presented.chain(true).is_err());
+        prop_assert!(presented.read(true, LIMITS).is_err());
     }
 }

@@ -1,12 +1,17 @@
 //! What evaluation needs of a caller, built once and kept while there is room; it is derived from the ID alone, so it never goes stale.
 
-use std::sync::Arc;
+use std::{collections::HashSet, net::IpAddr, sync::Arc};
 
-use authz_core::identity::SpiffeId;
-use cedar_policy::{Entities, EntityUid};
+use authz_core::{
+    facts::{Caller, Unverified},
+    gate::{Admitted, Principal},
+    identity::SpiffeId,
+};
+use cedar_policy::{Entities, Entity, EntityId, EntityUid, RestrictedExpression};
 use moka::sync::Cache;
 
 use crate::policy::{
+    context::address,
     directory::Directory,
     index::{ByAction, Index},
     problem::Unexpected,
@@ -17,12 +22,21 @@ use crate::policy::{
 pub(in crate::policy) struct Callers {
     directory: Directory,
     types: Types,
-    index: Index,
+    indexes: Indexes,
     common: Entities,
     views: Cache<SpiffeId, Arc<CallerView>>,
 }
 
+/// Policies by whom they can match.
+pub(in crate::policy) struct Indexes {
+    /// Verified callers.
+    pub workloads: Index,
+    /// Callers that proved nothing.
+    pub strangers: Index,
+}
+
 /// One caller, as Cedar needs it.
+#[derive(Clone)]
 pub(in crate::policy) struct CallerView {
     /// Its entity.
     pub uid: EntityUid,
@@ -37,10 +51,10 @@ const MAX_ENTITIES: u64 = 100_000;
 
 impl Callers {
     /// Over these parts; `common` is what every caller needs.
-    pub fn new(directory: Directory, types: Types, index: Index, common: Entities) -> Self {
+    pub fn new(directory: Directory, types: Types, indexes: Indexes, common: Entities) -> Self {
         let weigh = |_: &SpiffeId, view: &Arc<CallerView>| u32::try_from(view.entities.len()).unwrap_or(u32::MAX);
         let views = Cache::builder().max_capacity(MAX_ENTITIES).weigher(weigh).build();
-        Self { directory, types, index, common, views }
+        Self { directory, types, indexes, common, views }
     }
 
     /// The view of a caller.
@@ -51,10 +65,58 @@ impl Callers {
         }
     }
 
+    /// Names of the entity types.
+    pub fn types(&self) -> &Types {
+        &self.types
+    }
+
+    /// The view of whoever asks, with the entities of those behind it where policies `read_chain`.
+    pub fn of(&self, admitted: &Admitted<'_>, read_chain: bool) -> Result<Arc<CallerView>, Arc<Unexpected>> {
+        match admitted.principal() {
+            Principal::Unverified(unverified) => Ok(Arc::new(self.stranger(unverified, admitted.facts().source_ip)?)),
+            Principal::Workload(caller) => {
+                let view = self.view(caller.credential().id())?;
+                let hops = admitted.facts().chain.hops();
+                if hops.is_empty() || !read_chain { Ok(view) } else { self.with_hops(&view, hops) }
+            }
+        }
+    }
+
+    fn with_hops(&self, view: &CallerView, hops: &[Arc<Caller>]) -> Result<Arc<CallerView>, Arc<Unexpected>> {
+        let mut entities = view.entities.clone();
+        for hop in hops {
+            let behind = self.view(hop.credential().id())?;
+            let more = behind.entities.iter().filter(|entity| entities.get(&entity.uid()).is_none()).cloned();
+            let more: Vec<Entity> = more.collect();
+            entities = entities.add_entities(more, None).map_err(Unexpected::of)?;
+        }
+        Ok(Arc::new(CallerView { entities, ..view.clone() }))
+    }
+
+    /// Somebody who proved nothing, by address: `Unverified::"203.0.113.7"`. Not kept: there is no end of them.
+    fn stranger(&self, unverified: &Unverified, ip: Option<IpAddr>) -> Result<CallerView, Unexpected> {
+        let Some(name) = &self.types.unverified else {
+            return Err(Unexpected::new("the schema declares no Unverified"));
+        };
+        let id = ip.map_or_else(|| "unknown".to_owned(), |ip| ip.to_canonical().to_string());
+        let uid = EntityUid::from_type_name_and_id(name.clone(), EntityId::new(id));
+        let text = |text: &str| RestrictedExpression::new_string(text.to_owned());
+        let attributes = [
+            Some(("cause".to_owned(), text(unverified.cause().as_str()))),
+            unverified.claimed_id().map(|id| ("claimed_id".to_owned(), text(id))),
+            ip.map(|ip| ("ip".to_owned(), address(ip))),
+        ];
+        let entity = Entity::new(uid.clone(), attributes.into_iter().flatten().collect(), HashSet::new());
+        let entity = entity.map_err(Unexpected::of)?;
+        let entities = self.common.clone().add_entities([entity], None).map_err(Unexpected::of)?;
+        let policies = self.indexes.strangers.of_caller(&uid, std::iter::empty());
+        Ok(CallerView { uid, entities, policies })
+    }
+
     fn build(&self, id: &SpiffeId) -> Result<Arc<CallerView>, Unexpected> {
         let uid = self.types.caller(id.as_str());
         let entities = self.directory.with_caller(id, &self.types, &self.common)?;
-        let policies = self.index.of_caller(&uid, entities.ancestors(&uid).into_iter().flatten());
+        let policies = self.indexes.workloads.of_caller(&uid, entities.ancestors(&uid).into_iter().flatten());
         Ok(Arc::new(CallerView { uid, entities, policies }))
     }
 }

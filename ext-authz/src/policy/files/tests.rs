@@ -20,6 +20,7 @@ fn files(policies: Vec<PathBuf>) -> PolicyFiles {
         service: "cart".into(),
         limit_millis: 1,
         deny_limit_millis: 1,
+        refuse_path_parameters: false,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, net::IpAddr};
 
+use authz_core::hops::Reach;
 use cedar_policy::{
     Authorizer, Context, Entities, EntityUid, PolicyId, PolicySet, Request, RestrictedExpression, Schema,
 };
@@ -56,6 +57,16 @@ fn condition() -> impl Strategy<Value = String> {
         "(context.source has ip && context.source.ip.isInRange(ip(\"10.0.0.0/8\")))",
         "(context.source has ip && context.source.ip.isIpv6())",
         "(context has tls.sni && context.tls.sni like \"*.s\")",
+        "(context has destination.port && context.destination.port == 80)",
+        "(context.destination has ip && context.destination.ip.isLoopback())",
+        "context.hops.count > 1",
+        "context.hops.complete",
+        "context.hops.workloads.contains(Workload::\"spiffe://td/b\")",
+        "context.hops.workloads.containsAny([principal, Workload::\"spiffe://ud/a\"])",
+        "(context has origin && context.origin == principal)",
+        "(context has origin && context.origin in WorkloadGroup::\"h\")",
+        "(context has origin && context.origin in TrustDomain::\"ud\")",
+        "(context has origin.path && context.origin.path like \"/a*\")",
         "principal in WorkloadGroup::\"h\"",
         "principal is Workload in TrustDomain::\"td\"",
         "principal.path like \"/a*\"",
@@ -142,8 +153,9 @@ fn request() -> impl Strategy<Value = TestRequest> {
         prop::collection::btree_map(header.0, header.1, 0..3),
         ip,
         prop::option::of(one_of(&["x.s", "y"])),
+        chain(),
     )
-        .prop_map(|(caller, method, target, host, scheme, protocol, headers, ip, sni)| TestRequest {
+        .prop_map(|(caller, method, target, host, scheme, protocol, headers, ip, sni, chain)| TestRequest {
             caller: caller.into(),
             method: method.into(),
             target: target.into(),
@@ -153,7 +165,20 @@ fn request() -> impl Strategy<Value = TestRequest> {
             headers: headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
             ip,
             sni: sni.map(Into::into),
+            ..chain
         })
+}
+
+/// Who stands behind, and what was connected to.
+fn chain() -> impl Strategy<Value = TestRequest> {
+    let hops = prop::collection::vec(prop::sample::select(CALLERS.map(|(caller, _)| caller.to_owned()).to_vec()), 0..3);
+    let destination = prop::option::of(one_of(&["127.0.0.1:80", "10.0.0.1:80", "10.0.0.1:81"]));
+    (hops, prop::sample::select(Reach::ALL), destination).prop_map(|(hops, reach, destination)| TestRequest {
+        hops,
+        reach,
+        destination: destination.map(|address| address.parse().unwrap()),
+        ..TestRequest::default()
+    })
 }
 
 /// What plain Cedar says over all policies, all entities and the whole context, with errors as denials.
@@ -217,17 +242,36 @@ fn plain_request(request: &TestRequest) -> Request {
         ("protocol", Some(text(&request.protocol))),
         ("headers", Some(record(headers.map(|(name, value)| (name.as_str(), Some(text(value)))).collect()))),
     ]);
+    let to = request.destination;
+    let destination = record(vec![
+        ("ip", to.map(|to| RestrictedExpression::new_ip(to.ip().to_string()))),
+        ("port", to.map(|to| RestrictedExpression::new_long(to.port().into()))),
+    ]);
+    let workload = |id: &String| RestrictedExpression::new_entity_uid(format!("Workload::\"{id}\"").parse().unwrap());
+    let complete = request.reach == Reach::Origin;
+    let hops = record(vec![
+        ("count", Some(RestrictedExpression::new_long(i64::try_from(request.hops.len() + 1).unwrap()))),
+        ("complete", Some(RestrictedExpression::new_bool(complete))),
+        (
+            "workloads",
+            Some(RestrictedExpression::new_set([&request.caller].into_iter().chain(&request.hops).map(workload))),
+        ),
+    ]);
+    let origin = complete.then(|| workload(request.hops.last().unwrap_or(&request.caller)));
     let context = [
-        ("http".to_owned(), http),
-        ("source".to_owned(), record(vec![("ip", ip)])),
-        ("tls".to_owned(), record(vec![("sni", request.sni.as_deref().map(text))])),
+        Some(("http".to_owned(), http)),
+        Some(("source".to_owned(), record(vec![("ip", ip)]))),
+        Some(("destination".to_owned(), destination)),
+        Some(("tls".to_owned(), record(vec![("sni", request.sni.as_deref().map(text))]))),
+        Some(("hops".to_owned(), hops)),
+        origin.map(|origin| ("origin".to_owned(), origin)),
     ];
     let schema: Schema = Schema::from_cedarschema_str(BUILT_IN_SCHEMA).unwrap().0;
     Request::new(
         format!("Workload::\"{}\"", request.caller).parse().unwrap(),
         format!("Action::\"{}\"", request.method).parse().unwrap(),
         "Service::\"cart\"".parse().unwrap(),
-        Context::from_pairs(context).unwrap(),
+        Context::from_pairs(context.into_iter().flatten()).unwrap(),
         Some(&schema),
     )
     .unwrap()
@@ -254,7 +298,8 @@ proptest! {
         if equal & 2 != 0 { a.host = b.host.clone(); }
         if equal & 4 != 0 { (a.scheme, a.protocol) = (b.scheme.clone(), b.protocol.clone()); }
         if equal & 8 != 0 { a.headers = b.headers.clone(); }
-        if equal & 16 != 0 { (a.ip, a.sni) = (b.ip, b.sni.clone()); }
+        if equal & 16 != 0 { (a.ip, a.sni, a.destination) = (b.ip, b.sni.clone(), b.destination); }
+        if equal & 32 != 0 { (a.hops, a.reach) = (b.hops.clone(), b.reach); }
         if a.key(&set) == b.key(&set) {
             let (first, second) = (a.decide(&set), b.decide(&set));
             prop_assert_eq!(first, second);

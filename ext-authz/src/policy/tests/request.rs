@@ -1,13 +1,18 @@
 //! A request in one value, and what a policy set says to it.
 
-use std::net::IpAddr;
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use authz_core::{
     decision::{Decision, DecisionId},
-    facts::{Caller, Facts, Http, Presented},
+    facts::{Asked, Caller, Claim, Facts, Http, Presented, Unverified},
     gate::{Admitted, Gate},
+    hops::{Chain, Reach},
     identity::{Credential, Digest, IssuerSerial, SpiffeId},
     plan::Plan,
+    reason::Reason,
     revocation::RevocationSet,
     time::Timestamp,
 };
@@ -26,6 +31,14 @@ pub struct TestRequest {
     pub headers: Vec<(String, String)>,
     pub ip: Option<IpAddr>,
     pub sni: Option<String>,
+    /// Who stands behind the caller, the nearest first.
+    pub hops: Vec<String>,
+    pub reach: Reach,
+    pub destination: Option<SocketAddr>,
+    /// Whether a connection is asked for, and not a request.
+    pub connection: bool,
+    /// Why the caller proves nothing, if so; it then only claims to be `caller`.
+    pub unverified: Option<Reason>,
 }
 
 pub const NOW: Timestamp = Timestamp::from_secs(1_000);
@@ -43,29 +56,39 @@ impl Default for TestRequest {
             headers: vec![],
             ip: None,
             sni: None,
+            hops: vec![],
+            reach: Reach::Origin,
+            destination: None,
+            connection: false,
+            unverified: None,
         }
     }
+}
+
+fn workload(id: &str) -> Arc<Caller> {
+    let serial = IssuerSerial::new("CN=root", "1f").unwrap();
+    let id = SpiffeId::parse(id).unwrap();
+    Caller::verified(
+        Credential::new(id, Digest::from_bytes([7; 32]), serial, Timestamp::from_millis(0), NOT_AFTER).unwrap(),
+    )
 }
 
 impl TestRequest {
     /// Lets `judge` see the request as admitted under `plan`.
     pub fn admitted<T>(&self, plan: &Plan, judge: impl FnOnce(&Admitted<'_>) -> T) -> T {
-        let caller = Caller::verified(
-            Credential::new(
-                SpiffeId::parse(&self.caller).unwrap(),
-                Digest::from_bytes([7; 32]),
-                IssuerSerial::new("CN=root", "1f").unwrap(),
-                Timestamp::from_millis(0),
-                NOT_AFTER,
-            )
-            .unwrap(),
-        );
+        let caller = workload(&self.caller);
+        let stranger =
+            self.unverified.map(|cause| Unverified::new(cause, Some(Claim::new(caller.credential().clone()))));
+        let presented = stranger.as_ref().map_or(Presented::Verified(&caller), Presented::Unverified);
+        let chain = Chain::new(self.hops.iter().map(|id| workload(id)).collect(), self.reach);
         let http =
             Http::new(&self.method, &self.target, &self.host, &self.scheme, &self.protocol, &self.headers).unwrap();
         let facts = Facts {
-            caller: Presented::Verified(&caller),
-            http: Ok(http),
+            caller: presented,
+            chain: &chain,
+            asked: if self.connection { Asked::Connection } else { Asked::Http(Ok(http)) },
             source_ip: self.ip,
+            destination: self.destination,
             sni: self.sni.as_deref(),
         };
         let revocations = RevocationSet::default();

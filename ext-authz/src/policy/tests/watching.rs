@@ -17,6 +17,7 @@ fn policy_files(home: &Path) -> PolicyFiles {
         service: "cart".into(),
         limit_millis: 1,
         deny_limit_millis: 1,
+        refuse_path_parameters: false,
     }
 }
 

@@ -60,7 +60,7 @@ fn decide(bencher: Bencher, set: &CompiledPolicies, callers: &[Arc<Caller>]) {
     bencher.bench_local(|| {
         let http = Http::new("GET", "/orders/1", "cart", "https", "HTTP/2", &headers);
         let caller = Presented::Verified(callers.next().unwrap());
-        let facts = Facts { caller, http, source_ip: None, sni: None };
+        let facts = Facts::of_http(caller, http);
         let admitted = Gate::new(&revocations, set.plan()).admit(&facts, NOW).unwrap();
         set.evaluate(black_box(&admitted), DecisionId(1), NOW)
     });

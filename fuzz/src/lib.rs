@@ -7,7 +7,8 @@ use std::{
 };
 
 use authz_core::{
-    identity::{SpiffeId, TrustDomain},
+    hops::Forwarders,
+    identity::{IdPattern, SpiffeId, TrustDomain},
     time::Timestamp,
 };
 use countersign::{
@@ -16,7 +17,7 @@ use countersign::{
     check::Checker,
     filters::Filters,
     grpc::{desk::Desk, link::LinkService, watch::Watching},
-    identity::{Bundle, Bundles, Verifier},
+    identity::{Bundle, Bundles, Forwarding, Verifier},
     metrics::Metrics,
     policy::{self, Source, Sources},
     signals::{Log, SignalPlane},
@@ -30,17 +31,23 @@ pub const NOW: Timestamp = Timestamp::from_secs(2_000_000_000);
 /// The callers for whom the authority in `pki/bundle.pem` has issued a certificate that may be believed; its key is gone.
 pub const CALLERS: [&str; 2] = ["spiffe://td/web", "spiffe://td/ns/a/sa/b"];
 
+/// The one of them whose word about its own callers counts.
+pub const FORWARDER: &str = CALLERS[0];
+
 /// Reads every part of the context, so that no fact is left out of evaluation.
 const POLICIES: &str = r#"
 permit (principal in TrustDomain::"td", action, resource)
 when { context.http.path like "/orders/*" && context.http.scheme == "https" };
 permit (principal in WorkloadPath::"spiffe://td/ns/a", action in Action::"read", resource)
 when { context.source has ip && context.source.ip.isInRange(ip("10.0.0.0/8")) };
-forbid (principal, action, resource)
+forbid (principal, action in [Action::"read", Action::"write"], resource)
 when { context.http.headers has "x-tenant" && context.http.headers["x-tenant"] == "b" };
-forbid (principal, action, resource)
+forbid (principal, action in [Action::"read", Action::"write"], resource)
 when { context.http has query && context.http.query like "*evil*" };
-forbid (principal, action, resource)
+forbid (principal is Workload, action in [Action::"read", Action::"write"], resource)
+when { context.hops.count > 2 || (context has origin && context.origin == Workload::"spiffe://td/ns/a/sa/b") };
+permit (principal, action == Action::"tcp:connect", resource) when { context has tls.sni && context.tls.sni == "db.td" };
+forbid (principal, action in [Action::"read", Action::"write"], resource)
 when { context.http.host == "forbidden" || (context.tls has sni && context.tls.sni == "forbidden") };
 "#;
 
@@ -48,7 +55,9 @@ when { context.http.host == "forbidden" || (context.tls has sni && context.tls.s
 pub fn verifier(trust_xfcc: bool) -> Verifier {
     let id = SpiffeId::parse("spiffe://td").expect("an ID");
     let bundle = Bundle::parse(include_bytes!("../pki/bundle.pem")).expect("a bundle");
-    Verifier::new(Bundles::new([(TrustDomain::of(&id), Arc::new(bundle))]), trust_xfcc)
+    let forwarders = Forwarders::new([IdPattern::parse(FORWARDER).expect("an ID")]);
+    let forwarding = Forwarding { trust_xfcc, forwarders, ..Forwarding::default() };
+    Verifier::new(Bundles::new([(TrustDomain::of(&id), Arc::new(bundle))]), forwarding)
 }
 
 /// The link of a sidecar that is ready.

@@ -43,6 +43,7 @@ pub fn peer() -> Peer {
         property(&["connection", "sha256_peer_certificate_digest"]).as_deref(),
         property(&["connection", "requested_server_name"]).as_deref(),
         property(&["source", "address"]).as_deref(),
+        property(&["destination", "address"]).as_deref(),
     )
 }
 

@@ -5,6 +5,7 @@
 mod answer;
 mod bounded;
 mod callers;
+mod chains;
 mod decisions;
 mod effect;
 mod lease;
@@ -42,7 +43,7 @@ pub use self::{
     stats::{Change, Metric, Stats},
 };
 use self::{
-    callers::Callers, decisions::Decisions, lease::Lease, ledger::Ledger, peers::Peers, recent::Recent,
+    callers::Callers, chains::Chains, decisions::Decisions, lease::Lease, ledger::Ledger, peers::Peers, recent::Recent,
     request::Pending, streams::Streams, watch::Watch,
 };
 use crate::config::Config;
@@ -52,6 +53,7 @@ pub struct Machine {
     identity: Identity,
     peers: Peers,
     callers: Callers,
+    chains: Chains,
     decisions: Decisions,
     revocations: RevocationSet,
     plan: Option<Plan>,
@@ -85,6 +87,7 @@ impl Machine {
         Self {
             peers: Peers::new(config.max_connections),
             callers: Callers::new(config.max_callers),
+            chains: Chains::new(),
             decisions: Decisions::new(config.max_decisions, identity.instance),
             identity,
             revocations: RevocationSet::default(),

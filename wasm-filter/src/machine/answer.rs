@@ -11,8 +11,8 @@ use authz_core::{
 /// What happens to a request now.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// It passes, made by this caller.
-    Allow(Arc<Caller>, Note),
+    /// It passes, made by this caller; by nobody known where a policy lets such in.
+    Allow(Option<Arc<Caller>>, Note),
     /// It is refused.
     Deny(Note),
 }

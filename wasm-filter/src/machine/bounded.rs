@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, hash::Hash};
 
-use hashbrown::HashMap;
+use hashbrown::{Equivalent, HashMap};
 
 /// A map of at most `limit` entries.
 pub struct Bounded<K, V> {
@@ -25,7 +25,7 @@ impl<K: Hash + Eq + Clone, V> Bounded<K, V> {
     }
 
     /// The value of `key`.
-    pub fn get(&self, key: &K) -> Option<&V> {
+    pub fn get<Q: Hash + Equivalent<K> + ?Sized>(&self, key: &Q) -> Option<&V> {
         self.entries.get(key).map(|entry| &entry.value)
     }
 

@@ -1,6 +1,9 @@
 //! A request as the filter sees it, borrowed from what the host delivered or kept while the sidecar is asked.
 
-use authz_core::facts::{Caller, Facts, HeaderValue, Headers, Http, Presented};
+use authz_core::{
+    facts::{self, Caller, Facts, HeaderValue, Headers, Http, Presented},
+    hops::Chain,
+};
 use authz_wire::link;
 
 use super::peers::Peer;
@@ -41,18 +44,20 @@ pub struct Pending {
     pub attempts: u8,
 }
 
-/// Calls `then` with the facts of a request made by `caller`.
+/// Calls `then` with the facts of a request made by `caller`, with `chain` behind it.
 pub fn with_facts<T>(
     headers: &dyn Headers,
     protocol: &str,
     peer: &Peer,
-    caller: &Caller,
+    (caller, chain): (&Caller, &Chain),
     then: impl FnOnce(&Facts<'_>) -> T,
 ) -> T {
     then(&Facts {
         caller: Presented::Verified(caller),
-        http: Http::from_headers(headers, protocol),
+        chain,
+        asked: facts::Asked::Http(Http::from_headers(headers, protocol)),
         source_ip: peer.ip,
+        destination: peer.destination,
         sni: peer.sni.as_deref(),
     })
 }
@@ -81,6 +86,7 @@ impl Question {
             sni: peer.sni.as_deref().unwrap_or_default().into(),
             protocol: self.protocol,
             instance: instance.into(),
+            destination_address: peer.destination.map(|to| to.to_string()).unwrap_or_default(),
         }
     }
 }

@@ -6,6 +6,7 @@ use authz_core::{
     decision::Verdict,
     facts::{Caller, Headers},
     gate::Gate,
+    hops::Chain,
     plan::{Plan, Read},
     reason::Reason,
     revocation::RevocationSet,
@@ -52,8 +53,12 @@ impl Machine {
         }
         let plan = self.plan.as_ref()?;
         let peer = self.peers.get(&arrival.connection)?;
-        let known = self.callers.get(peer.digest.as_ref()?)?;
-        let request = Keyed { headers: arrival.headers, protocol: arrival.protocol, peer, caller: &known.caller };
+        let digest = peer.digest.as_ref()?;
+        let known = self.callers.get(digest)?;
+        let behind = self.chains.behind(digest, arrival.headers, now);
+        let chain = behind.chain()?;
+        let Arrival { headers, protocol, .. } = arrival;
+        let request = Keyed { headers: *headers, protocol, peer, caller: &known.caller, chain };
         match request.write_key(&self.revocations, plan, now, &mut self.key) {
             Ok(()) => {}
             Err(Reason::Revoked) => return self.refuse_again(arrival, now),
@@ -65,7 +70,7 @@ impl Machine {
                 let note = Note { id: kept.id, verdict: kept.verdict, reason: kept.reason, source: Source::Filter };
                 let caller = Arc::clone(&known.caller);
                 self.stats.hits = self.stats.hits.saturating_add(1);
-                Some(self.give(arrival.stream, Some(caller), note))
+                Some(self.give(arrival.stream, Some(caller), behind.somebody(), note))
             }
             Err(Miss::Absent) => None,
             Err(Miss::TooOld) => {
@@ -95,12 +100,13 @@ impl Machine {
             return Next::Answer(self.refuse(Reason::LinkInvalid));
         };
         let overtook = |caller: &Arc<Caller>| self.recent.overtook(response.seq, caller.scopes());
-        if response.caller.as_ref().is_some_and(overtook) {
+        if response.caller.iter().chain(response.chain.hops()).any(overtook) {
             return self.ask_again(stream, pending);
         }
         self.keep(&pending, &response, now);
-        let Response { id, verdict, reason, caller, .. } = response;
-        Next::Answer(self.give(stream, caller, Note { id, verdict, reason, source: Source::Sidecar }))
+        let Response { id, verdict, reason, caller, chain, .. } = response;
+        let behind = (!chain.hops().is_empty()).then_some(chain);
+        Next::Answer(self.give(stream, caller, behind, Note { id, verdict, reason, source: Source::Sidecar }))
     }
 
     /// Forgets a request that has ended, however it did.
@@ -118,7 +124,7 @@ impl Machine {
         let kept = Kept { id, verdict, reason, holds_until: now, generation: known.generation, caller };
         self.ledger.add([Tally { kept, count: 1, last: now }]);
         self.stats.hits = self.stats.hits.saturating_add(1);
-        Some(self.give(arrival.stream, None, Note { id, verdict, reason, source: Source::Filter }))
+        Some(self.give(arrival.stream, None, None, Note { id, verdict, reason, source: Source::Filter }))
     }
 
     fn ask_again(&mut self, stream: u32, mut pending: Pending) -> Next {
@@ -133,19 +139,23 @@ impl Machine {
 
     /// Remembers the caller, and the decision if it may be given again.
     fn keep(&mut self, pending: &Pending, response: &Response, now: Timestamp) {
-        let Some(caller) = &response.caller else { return };
-        if pending.peer.digest.is_none() {
-            return;
-        }
+        let Some((caller, digest)) = response.caller.as_ref().zip(pending.peer.digest) else { return };
         // INVARIANT: every caller known was verified under the trust bundles that the plan in force names.
         let Some(plan) = self.plan.as_ref().filter(|plan| response.plan == Some(plan.digest())) else { return };
         let refusal = (response.reason == Reason::Revoked).then_some(response.id);
         let generation = self.callers.learn(Arc::clone(caller), refusal);
+        // INVARIANT: who was refused at the gate is in no chain known, so that a revocation which is no longer kept here can
+        // not be forgotten: the sidecar is asked again.
+        if response.cacheable {
+            let lines = pending.asked.headers.iter().map(|line| (line.name.as_str(), line.value.as_slice()));
+            self.chains.learn(&digest, lines, &response.chain);
+        }
         if !response.cacheable || response.holds_until <= now {
             return;
         }
         let headers = Asked(&pending.asked.headers);
-        let request = Keyed { headers: &headers, protocol: &pending.asked.protocol, peer: &pending.peer, caller };
+        let (protocol, peer, chain) = (&pending.asked.protocol, &pending.peer, &response.chain);
+        let request = Keyed { headers: &headers, protocol, peer, caller, chain };
         if request.write_key(&self.revocations, plan, now, &mut self.key).is_err() {
             return;
         }
@@ -155,9 +165,11 @@ impl Machine {
         self.ledger.add(gone);
     }
 
-    fn give(&mut self, stream: u32, caller: Option<Arc<Caller>>, note: Note) -> Answer {
-        if let (Verdict::Allow, Some(caller)) = (note.verdict, caller) {
-            self.streams.open(stream, Arc::clone(&caller));
+    fn give(&mut self, stream: u32, caller: Option<Arc<Caller>>, behind: Option<Arc<Chain>>, note: Note) -> Answer {
+        if note.verdict == Verdict::Allow {
+            if let Some(caller) = &caller {
+                self.streams.open(stream, Arc::clone(caller), behind);
+            }
             return Answer::Allow(caller, note);
         }
         self.stats.denied = self.stats.denied.saturating_add(1);
@@ -179,6 +191,7 @@ struct Keyed<'a> {
     protocol: &'a str,
     peer: &'a Peer,
     caller: &'a Caller,
+    chain: &'a Chain,
 }
 
 impl Keyed<'_> {
@@ -190,7 +203,7 @@ impl Keyed<'_> {
         now: Timestamp,
         key: &mut Vec<u8>,
     ) -> Result<(), Reason> {
-        with_facts(self.headers, self.protocol, self.peer, self.caller, |facts| {
+        with_facts(self.headers, self.protocol, self.peer, (self.caller, self.chain), |facts| {
             let admitted = Gate::new(revocations, plan).admit(facts, now).map_err(|denial| denial.reason)?;
             admitted.write_key(key);
             Ok(())

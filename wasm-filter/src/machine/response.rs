@@ -5,6 +5,7 @@ use std::sync::Arc;
 use authz_core::{
     decision::{DecisionId, Verdict},
     facts::Caller,
+    hops::{Chain, Reach},
     identity::{Credential, Digest, IssuerSerial, SpiffeId},
     plan::PolicyDigest,
     reason::{Class, Reason},
@@ -24,8 +25,10 @@ pub struct Response {
     pub reason: Reason,
     /// First moment at which it no longer holds.
     pub holds_until: Timestamp,
-    /// The verified caller; there is one if the verdict allows.
+    /// The verified caller; there is one if the verdict allows, but for a permit that lets in who proves nothing.
     pub caller: Option<Arc<Caller>>,
+    /// Who is behind it.
+    pub chain: Arc<Chain>,
     /// The position in the log under which it was decided.
     pub seq: Seq,
     /// The policy set under which it was decided.
@@ -37,7 +40,8 @@ pub struct Response {
 /// Reads an answer; `None` if it is none: no message, a missing part, an unknown verdict or reason, an allow that
 /// names nobody or does not say why.
 pub fn parse(bytes: &[u8]) -> Option<Response> {
-    let link::DecideResponse { decision, caller, seq, plan, cacheable } = link::DecideResponse::decode(bytes).ok()?;
+    let link::DecideResponse { decision, caller, seq, plan, cacheable, chain } =
+        link::DecideResponse::decode(bytes).ok()?;
     let link::Decision { id, verdict, reason, policies: _, holds_until_ms } = decision?;
     let verdict = match link::Verdict::try_from(verdict).ok()? {
         link::Verdict::Unspecified => return None,
@@ -50,7 +54,8 @@ pub fn parse(bytes: &[u8]) -> Option<Response> {
     // A caller that can't be read is not the same as none.
     let caller = if let Some(parsed) = caller { Some(parsed?) } else { None };
     let allows = verdict == Verdict::Allow;
-    if allows != (reason.class() == Class::Allow) || (allows && caller.is_none()) {
+    let names_nobody = caller.is_none() && reason != Reason::PermitUnverified;
+    if allows != (reason.class() == Class::Allow) || (allows && names_nobody) {
         return None;
     }
     Some(Response {
@@ -59,10 +64,18 @@ pub fn parse(bytes: &[u8]) -> Option<Response> {
         reason,
         holds_until: Timestamp::from_millis(holds_until_ms),
         caller,
+        chain: Arc::new(parse_chain(chain)?),
         seq: Seq(seq),
         plan: plan.try_into().ok().map(PolicyDigest),
         cacheable,
     })
+}
+
+/// A response without a chain is of somebody who proved nothing, so nobody is behind.
+fn parse_chain(chain: Option<link::Chain>) -> Option<Chain> {
+    let Some(link::Chain { hops, reach }) = chain else { return Some(Chain::new(Vec::new(), Reach::Origin)) };
+    let hops = hops.into_iter().map(parse_caller).collect::<Option<Vec<_>>>()?;
+    Some(Chain::new(hops, Reach::parse(&reach)?))
 }
 
 fn parse_caller(caller: link::Caller) -> Option<Arc<Caller>> {
@@ -109,6 +122,22 @@ mod tests {
         check("caller without path", |it| it.caller.as_mut().unwrap().spiffe_id = "spiffe://td".into(), false);
         check("caller with half a digest", |it| it.caller.as_mut().unwrap().digest = vec![1; 16], false);
         check("caller without serial", |it| it.caller.as_mut().unwrap().serial = String::new(), false);
+        check(
+            "allow for nobody by a policy that says so",
+            |it| {
+                (it.caller, decision(it).reason) = (None, "permit_unverified".into());
+            },
+            true,
+        );
+        check("chain that ends nowhere", |it| it.chain.as_mut().unwrap().reach = "moon".into(), false);
+        check(
+            "hop without digest",
+            |it| {
+                let hop = link::Caller { digest: Vec::new(), ..it.caller.clone().unwrap() };
+                it.chain.as_mut().unwrap().hops = vec![hop];
+            },
+            false,
+        );
         check("no plan", |it| it.plan = Vec::new(), true);
     }
 

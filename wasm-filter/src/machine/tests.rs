@@ -3,6 +3,7 @@
 
 mod counts;
 mod fixture;
+mod hops;
 mod leases;
 mod memory;
 mod races;
@@ -10,4 +11,4 @@ mod random;
 mod revocations;
 mod rig;
 
-pub use fixture::{allow, caller, deny, scope};
+pub use fixture::{allow, caller, deny, direct, scope};

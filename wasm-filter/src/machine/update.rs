@@ -1,7 +1,7 @@
 //! One message from the Watch stream, from bytes to types; it applies nothing.
 
 use authz_core::{
-    plan::{Plan, PolicyDigest, Read},
+    plan::{Plan, PolicyDigest, Read, Rules},
     revocation::Mark,
     scope::Scope,
     signal::{Action, Seq},
@@ -62,10 +62,13 @@ fn parse_plan(plan: link::Plan) -> NewPlan {
     let Ok(digest) = digest.try_into() else {
         return NewPlan::Unknown("the digest of the plan has not 32 bytes".into());
     };
+    let (rules, reads): (Vec<_>, Vec<_>) = reads.into_iter().partition(|text| text == Rules::NO_PATH_PARAMETERS);
+    // Who proves nothing is never answered from memory, so there is no rule about it here.
+    let rules = Rules { refuse_path_parameters: !rules.is_empty(), ..Rules::default() };
     let parse =
         |text: &String| Read::parse(text).ok_or_else(|| format!("the plan reads {text:?}, unknown to this filter"));
     match reads.iter().map(parse).collect::<Result<Vec<Read>, String>>() {
-        Ok(reads) => NewPlan::Known(Plan::new(PolicyDigest(digest), reads)),
+        Ok(reads) => NewPlan::Known(Plan::new(PolicyDigest(digest), reads, rules)),
         Err(why) => NewPlan::Unknown(why),
     }
 }

@@ -121,6 +121,7 @@ impl Machine {
         if plan != self.plan {
             // Its name stands for the trust bundles too: who was verified under others is no longer known.
             self.callers.clear();
+            self.chains.clear();
             self.forget_decisions();
             self.plan = plan;
         }
@@ -156,6 +157,7 @@ impl Machine {
         }
         if misunderstood {
             self.callers.clear();
+            self.chains.clear();
             self.forget_decisions();
             let line = "an invalidation names a scope unknown to this filter: everything forgotten; update the filter";
             effects.push(Effect::Log(Level::Warn, line.into()));
@@ -191,6 +193,7 @@ impl Machine {
 
     fn forget_all(&mut self, floor: Seq) {
         self.callers.clear();
+        self.chains.clear();
         self.forget_decisions();
         self.recent = Recent::above(floor);
     }

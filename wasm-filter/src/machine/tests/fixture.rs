@@ -37,6 +37,11 @@ pub fn deny(path: &str, n: u8, seq: u64) -> link::DecideResponse {
     respond(path, n, seq, link::Verdict::Deny, "no_permit")
 }
 
+/// Nobody behind the caller.
+pub fn direct() -> link::Chain {
+    link::Chain { hops: Vec::new(), reach: "origin".into() }
+}
+
 fn respond(path: &str, n: u8, seq: u64, verdict: link::Verdict, reason: &str) -> link::DecideResponse {
     let decision = link::Decision {
         id: vec![n; 16],
@@ -55,5 +60,12 @@ fn respond(path: &str, n: u8, seq: u64, verdict: link::Verdict, reason: &str) ->
         not_before_ms: credential.not_before().as_millis(),
         not_after_ms: credential.not_after().as_millis(),
     };
-    link::DecideResponse { decision: Some(decision), caller: Some(caller), seq, plan: PLAN.to_vec(), cacheable: true }
+    link::DecideResponse {
+        decision: Some(decision),
+        caller: Some(caller),
+        seq,
+        plan: PLAN.to_vec(),
+        cacheable: true,
+        chain: Some(direct()),
+    }
 }

@@ -18,7 +18,7 @@ fn an_equal_request_is_answered_from_memory_and_nothing_is_sent() {
     rig.learn(1, "/x", &allow("/a", 1, 1));
     let sent = rig.reports.len();
     for _ in 0..3 {
-        let Some(Answer::Allow(caller, note)) = rig.recall(1, "/x") else { panic!("no hit") };
+        let Some(Answer::Allow(Some(caller), note)) = rig.recall(1, "/x") else { panic!("no hit") };
         assert_eq!(caller.credential().id().as_str(), "spiffe://td/a");
         assert_eq!((note.id.0.to_be_bytes(), note.source), ([1; 16], Source::Filter));
     }

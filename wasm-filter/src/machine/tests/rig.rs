@@ -179,7 +179,13 @@ pub fn restored(seq: u64, scope: &str) -> link::Update {
 pub fn verdict(answer: Option<&Answer>) -> String {
     match answer {
         None => "-".into(),
-        Some(Answer::Allow(caller, note)) => format!("allow {} {}", note.reason, caller.credential().id().path()),
+        Some(Answer::Allow(caller, note)) => {
+            format!(
+                "allow {} {}",
+                note.reason,
+                caller.as_ref().map_or("nobody", |caller| caller.credential().id().path())
+            )
+        }
         Some(Answer::Deny(note)) => format!("deny {}", note.reason),
     }
 }

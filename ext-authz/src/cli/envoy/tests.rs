@@ -1,0 +1,1 @@
+//! `envoy lint` as an operator sees it.

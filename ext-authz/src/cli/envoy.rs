@@ -4,6 +4,7 @@ use std::{
     fmt::Write as _,
     fs,
     io::{self, Read as _, Write},
+    str::FromStr,
 };
 
 use clap::{Args, Subcommand};
@@ -31,8 +32,18 @@ pub(super) struct LintArgs {
     /// Exit code 1 for warnings, too
     #[arg(long)]
     strict: bool,
+    /// Leave out what is so on purpose: a rule, or a rule where WORDS are in the place or its names
+    #[arg(long, value_name = "RULE[:WORDS]")]
+    except: Vec<Exception>,
     #[command(flatten)]
     output: OutputArgs,
+}
+
+/// Findings that somebody knows and means.
+#[derive(Clone, Debug)]
+struct Exception {
+    rule: &'static str,
+    words: String,
 }
 
 /// A finding with its file.
@@ -49,6 +60,7 @@ struct Summary {
     files: usize,
     errors: usize,
     warnings: usize,
+    excepted: usize,
 }
 
 impl EnvoyCommand {
@@ -70,8 +82,9 @@ impl LintArgs {
         let mut output = Output::new(out, self.output.output);
         let mut summary = Summary::default();
         for (file, document) in self.files.iter().zip(&documents) {
-            let findings = envoy_lint::lint(document);
-            summary.count(&findings);
+            let (excepted, findings): (Vec<_>, Vec<_>) =
+                envoy_lint::lint(document).into_iter().partition(|it| self.except.iter().any(|one| one.covers(it)));
+            summary.count(&findings, excepted.len());
             for finding in &findings {
                 output.say(&Located { file, finding }, |output| for_people(output, file, finding))?;
             }
@@ -83,9 +96,10 @@ impl LintArgs {
 }
 
 impl Summary {
-    fn count(&mut self, findings: &[Finding]) {
+    fn count(&mut self, findings: &[Finding], excepted: usize) {
         let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
         self.files += 1;
+        self.excepted += excepted;
         self.errors += errors;
         self.warnings += findings.len() - errors;
     }
@@ -98,7 +112,26 @@ impl Summary {
         };
         let count = |number, word| format!("{number} {word}{}", if number == 1 { "" } else { "s" });
         let found = format!("{}, {}", count(self.errors, "error"), count(self.warnings, "warning"));
-        format!("{}: {}", count(self.files, "file"), output.paint(tone, &found))
+        let excepted = if self.excepted > 0 { format!(", {} left out", self.excepted) } else { String::new() };
+        format!("{}: {}{excepted}", count(self.files, "file"), output.paint(tone, &found))
+    }
+}
+
+impl FromStr for Exception {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, words) = text.split_once(':').unwrap_or((text, ""));
+        let rule = envoy_lint::rules().find(|rule| rule.name == name);
+        let unknown = || format!("there is no rule {name:?}; `countersign envoy rules` lists them");
+        Ok(Self { rule: rule.ok_or_else(unknown)?.name, words: words.to_owned() })
+    }
+}
+
+impl Exception {
+    fn covers(&self, finding: &Finding) -> bool {
+        let said = finding.place.contains(&self.words) || finding.within.contains(&self.words);
+        self.rule == finding.rule && said
     }
 }
 
@@ -148,6 +181,7 @@ Examples:
   countersign envoy lint envoy/filter.yaml                      # before it is deployed
   countersign envoy lint --strict --output json envoy/*.yaml    # in CI: one object a line, the last one is the summary
   curl -s --unix-socket ADMIN.sock 'http://envoy/config_dump?include_eds' | countersign envoy lint -   # what is in force
+  countersign envoy lint --except 'no-countersign:listener stats' envoy.yaml   # a listener that is open on purpose
   countersign envoy rules                                       # what it looks for
 
 Exit codes:

@@ -49,7 +49,7 @@ impl Document {
 }
 
 /// `${NAME}` is `$NAME` from here on: braces would be a mapping where YAML writes a number without quotes.
-fn without_braces(text: &str) -> String {
+pub(super) fn without_braces(text: &str) -> String {
     let mut filled = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
@@ -136,11 +136,16 @@ mod tests {
 
     #[test]
     fn what_is_nested_without_end_is_refused() {
-        for (open, text) in [("[", "admin: "), ("{a: ", "admin: "), ("{\"a\":", "")] {
-            let error = refused(&format!("{text}{}", open.repeat(200_000)));
-            assert!(error.contains("can read"), "{error}");
-        }
-        let deep: String = (0..5000).flat_map(|depth| [" ".repeat(depth), "a:\n".to_owned()]).collect();
-        assert!(refused(&format!("admin: 1\n{deep}")).contains("can read"));
+        // Without optimization a level takes tens of kilobytes; the stack is that of a main thread, as in the command.
+        let thread = std::thread::Builder::new().stack_size(8 << 20);
+        let refuse = || {
+            for (open, text) in [("[", "admin: "), ("{a: ", "admin: "), ("{\"a\":", ""), ("- ", "admin:\n")] {
+                let error = refused(&format!("{text}{}", open.repeat(200_000)));
+                assert!(error.contains("can read"), "{error}");
+            }
+            let deep: String = (0..5000).flat_map(|depth| [" ".repeat(depth), "a:\n".to_owned()]).collect();
+            assert!(refused(&format!("admin: 1\n{deep}")).contains("can read"));
+        };
+        thread.spawn(refuse).unwrap().join().unwrap();
     }
 }

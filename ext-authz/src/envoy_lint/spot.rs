@@ -125,9 +125,9 @@ impl<'a> Spot<'a> {
 
     /// Every field `name` at and below this place.
     pub(super) fn find_all(&self, name: &str) -> Vec<Self> {
-        let mut found = Vec::new();
+        let (mut found, camel) = (Vec::new(), camel_case(name));
         self.walk(&mut |spot, key| {
-            if key == name || key == camel_case(name) {
+            if key == name || key == camel {
                 found.push(spot.clone());
             }
         });

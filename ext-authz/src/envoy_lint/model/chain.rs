@@ -61,6 +61,8 @@ impl<'a> Tls<'a> {
                 typed.body.get("downstream_tls_context").map_or(Self::Absent, Self::Settings)
             }
             Some("RawBuffer") => Self::Absent,
+            // A socket around another one, such as a tap.
+            _ if typed.body.get("transport_socket").is_some() => Self::of(&typed.body),
             _ => Self::Foreign,
         }
     }

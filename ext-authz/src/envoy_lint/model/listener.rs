@@ -17,12 +17,16 @@ impl<'a> Listener<'a> {
         let chains = spot.items("filter_chains").into_iter().chain(spot.get("default_filter_chain"));
         let chains = chains.map(|chain| Chain::of(&chain, source)).collect();
         let outbound = spot.is_one_of("traffic_direction", &[("OUTBOUND", 2)]);
-        let address = spot.text("address.socket_address.address");
-        // Other hosts can't reach a pipe, a listener within Envoy or loopback.
-        let local = spot.get("address").is_some_and(|it| it.get("socket_address").is_none())
-            || address.is_some_and(is_loopback);
-        Self { inward: !outbound && !local, chains }
+        let more = spot.items("additional_addresses").into_iter().filter_map(|it| it.get("address"));
+        let open = spot.get("address").into_iter().chain(more).any(|address| is_open(&address));
+        Self { inward: open && !outbound, chains }
     }
+}
+
+/// Whether other hosts can reach an address: they can't reach a pipe, a listener within Envoy, or loopback.
+fn is_open(address: &Spot<'_>) -> bool {
+    let socket = address.get("socket_address");
+    socket.is_some_and(|socket| !socket.text("address").is_some_and(is_loopback))
 }
 
 /// Whether only this host can reach an address.

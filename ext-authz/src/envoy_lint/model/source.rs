@@ -60,8 +60,11 @@ impl<'a> Source<'a> {
         if let Some(admin) = dump.at("bootstrap.admin") {
             self.admin = Some(admin);
         }
-        let held =
-            |list: &str, item: &str| dump.items(list).into_iter().filter_map(|it| it.at(item)).collect::<Vec<_>>();
+        // A dump of one resource is the item of a list, without the list.
+        let held = |list: &str, item: &str| {
+            let items = dump.items(list).into_iter().chain([dump.clone()]);
+            items.filter_map(|it| it.at(item)).collect::<Vec<_>>()
+        };
         self.listeners.extend(held("static_listeners", "listener"));
         self.listeners.extend(held("dynamic_listeners", "active_state.listener"));
         self.clusters.extend(held("static_clusters", "cluster"));

@@ -3,7 +3,7 @@
 use super::{
     super::{
         model::{Chain, Filter, Manager, Model},
-        spot::Hole,
+        spot::{Hole, Spot},
     },
     Rule, error, warning,
 };
@@ -87,9 +87,16 @@ fn asked_nowhere(model: &Model<'_>) -> Vec<Hole> {
 fn chain_unguarded(model: &Model<'_>) -> Vec<Hole> {
     let mixed = model.listeners.iter().filter(|listener| listener.chains.iter().any(Chain::is_guarded));
     let unguarded = mixed.flat_map(|listener| &listener.chains).filter(|chain| !chain.is_guarded());
-    unguarded
-        .filter_map(|chain| Some(chain.tcp_proxy()?.spot.hole("sends connections on and Countersign isn't asked")))
-        .collect()
+    let proxies = unguarded.filter_map(Chain::tcp_proxy).filter(|proxy| !leads_nowhere(model, proxy));
+    proxies.map(|proxy| proxy.spot.hole("sends connections on and Countersign isn't asked")).collect()
+}
+
+/// Meshes refuse connections by sending them to a cluster without hosts.
+fn leads_nowhere(model: &Model<'_>, proxy: &Filter<'_>) -> bool {
+    let name = proxy.settings.as_ref().and_then(|settings| settings.text("cluster"));
+    let cluster = name.and_then(|name| model.cluster(name));
+    let is_static = |it: &Spot<'_>| it.get("type").is_none() || it.is_one_of("type", &[("STATIC", 0)]);
+    cluster.is_some_and(|it| is_static(it) && it.get("cluster_type").is_none() && it.get("load_assignment").is_none())
 }
 
 fn upgrade_unguarded(model: &Model<'_>) -> Vec<Hole> {

@@ -48,7 +48,10 @@ fn sidecar_in_plaintext(model: &Model<'_>) -> Vec<Hole> {
     clusters.sort_unstable();
     clusters.dedup();
     let clusters = clusters.iter().filter_map(|name| model.cluster(name)).filter(|cluster| is_plaintext(cluster));
-    clusters.filter(|cluster| is_remote(cluster)).map(|it| it.hole("leads to another host without TLS")).collect()
+    let clusters = clusters.filter(|cluster| is_remote(cluster)).map(|it| it.hole("leads to another host without TLS"));
+    let channels = model.ext_authz().filter_map(|settings| settings.at("grpc_service.google_grpc"));
+    let channels = channels.filter(is_plaintext_channel).map(|it| it.hole_at("target_uri"));
+    clusters.chain(channels).collect()
 }
 
 fn key_repeated(model: &Model<'_>) -> Vec<Hole> {
@@ -86,6 +89,14 @@ fn asks(filter: &Filter<'_>) -> Option<String> {
     let configuration = filter.plugin()?.text("configuration.value").unwrap_or("{}");
     let configuration: Json = serde_json::from_str(configuration).ok()?;
     Some(configuration.get("cluster").and_then(Json::as_str).unwrap_or("countersign").to_owned())
+}
+
+/// A channel of gRPC's own library, which knows no cluster.
+fn is_plaintext_channel(channel: &Spot<'_>) -> bool {
+    let target = channel.text("target_uri").unwrap_or_default();
+    let host = target.rsplit_once(':').map_or(target, |(host, _port)| host.trim_matches(['[', ']']));
+    let here = target.starts_with("unix:") || is_loopback(host);
+    !here && channel.at("channel_credentials.ssl_credentials").is_none()
 }
 
 fn is_plaintext(cluster: &Spot<'_>) -> bool {

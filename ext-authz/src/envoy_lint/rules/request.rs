@@ -48,8 +48,15 @@ pub(in super::super) const RULES: &[Rule] = &[
     warning(
         "remote-address-unused",
         remote_address_unused,
-        "x-forwarded-for and x-envoy-* headers of a client are believed",
+        "the caller's address (context.source.ip) is what the client writes in x-forwarded-for",
         "use_remote_address: true",
+    ),
+    warning(
+        "forwarded-for-believed",
+        forwarded_for_believed,
+        "the caller's address (context.source.ip) is what the client writes in a header: right only behind a proxy \
+         that writes it",
+        "take `xff_num_trusted_hops` and `original_ip_detection_extensions` away",
     ),
 ];
 
@@ -85,9 +92,19 @@ fn failure_header_kept(model: &Model<'_>) -> Vec<Hole> {
 }
 
 fn remote_address_unused(model: &Model<'_>) -> Vec<Hole> {
-    off(model.guarded().map(|manager| &manager.spot), "use_remote_address")
+    // Envoy takes one or the other.
+    let spots = model.guarded().map(|manager| &manager.spot);
+    off(spots.filter(|spot| spot.get(DETECTIONS).is_none()), "use_remote_address")
 }
 
+fn forwarded_for_believed(model: &Model<'_>) -> Vec<Hole> {
+    let hops = |manager: &Manager<'_>| manager.spot.number("xff_num_trusted_hops").is_some_and(|hops| hops > 0.0);
+    let by_hops = model.guarded().filter(|manager| hops(manager)).map(|it| it.spot.hole_at("xff_num_trusted_hops"));
+    let detections = model.guarded().filter_map(|manager| manager.spot.get(DETECTIONS));
+    by_hops.chain(detections.map(|it| it.hole("take the address from the request"))).collect()
+}
+
+const DETECTIONS: &str = "original_ip_detection_extensions";
 const ESCAPED_SLASHES: &str = "path_with_escaped_slashes_action";
 const REDIRECT: EnumValue = ("UNESCAPE_AND_REDIRECT", 3);
 const FAILURE_HEADER: &str = "x-envoy-auth-failure-mode-allowed";

@@ -26,7 +26,8 @@ pub(super) enum EnvoyCommand {
 /// What to look at.
 #[derive(Debug, Args)]
 pub(super) struct LintArgs {
-    /// Envoy configurations in YAML or JSON: bootstrap files (placeholders ${NAME} need not be filled), xDS files, answers of /`config_dump`; - reads standard input
+    /// Envoy configurations in YAML or JSON: bootstrap files (placeholders ${NAME} need not be filled), xDS files,
+    /// dumps of the admin API; - reads standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<String>,
     /// Exit code 1 for warnings, too

@@ -33,17 +33,17 @@ fn names(findings: &[Finding]) -> Vec<&str> {
 }
 
 #[test]
-fn every_hole_of_the_corpus_is_found_by_its_rule_and_by_no_other() {
+fn every_hole_of_the_corpus_is_found_by_its_rule_by_no_other_and_nowhere_else() {
     for case in cases() {
         let written = case.applied_to(shipped(&case.file)).write();
         let findings = found(&std::fs::read_to_string(&written.path).unwrap());
-        assert_eq!(names(&findings), [case.breaks.as_str()], "{case:?}\n{findings:#?}");
+        assert_eq!(names(&findings), case.breaks.as_slice(), "{case:?}\n{findings:#?}");
     }
 }
 
 #[test]
 fn every_rule_has_a_hole_in_the_corpus() {
-    let broken: BTreeSet<String> = cases().into_iter().map(|case| case.breaks).collect();
+    let broken: BTreeSet<String> = cases().into_iter().filter_map(|case| case.breaks).collect();
     let known: BTreeSet<String> = rules().map(|rule| rule.name.to_owned()).collect();
     assert_eq!(broken, known);
     assert_eq!(rules().count(), known.len(), "a name names one rule");

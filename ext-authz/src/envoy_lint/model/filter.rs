@@ -65,7 +65,8 @@ impl<'a> Filter<'a> {
 
     /// Its kind in one word, such as `lua`, if it is one of Envoy's own for HTTP.
     pub(in super::super) fn word(&self) -> Option<&'a str> {
-        self.kind.strip_prefix("envoy.extensions.filters.http.")?.split('.').next()
+        let known = ["envoy.extensions.filters.http.", "envoy.filters.http."];
+        known.iter().find_map(|start| self.kind.strip_prefix(start))?.split('.').next()
     }
 
     /// Whether Countersign may be asked by it: it speaks gRPC, and a module has to say that it is ours.

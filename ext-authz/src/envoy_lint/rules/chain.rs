@@ -128,7 +128,7 @@ fn unknown_after_decision(model: &Model<'_>) -> Vec<Hole> {
 
 fn no_router(model: &Model<'_>) -> Vec<Hole> {
     let last = model.guarded().filter_map(|manager| manager.filters.last());
-    let others = last.filter(|filter| !filter.kind.ends_with(".Router"));
+    let others = last.filter(|filter| filter.word() != Some("router"));
     others.map(|filter| filter.spot.hole("is the last filter, and no router")).collect()
 }
 

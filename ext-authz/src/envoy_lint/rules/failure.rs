@@ -20,13 +20,13 @@ pub(in super::super) const RULES: &[Rule] = &[
         "not-always-asked",
         not_always_asked,
         "requests that the condition leaves out pass unasked",
-        "take `filter_enabled` and `filter_enabled_metadata` away, or set `deny_at_disable`",
+        "take `filter_enabled` and `filter_enabled_metadata` away, or set `deny_at_disable: { default_value: true }`",
     ),
     warning(
         "runtime-switch",
         runtime_switch,
         "whoever can write Envoy's runtime (its admin API can) switches Countersign off",
-        "take `filter_enabled` away, or set `deny_at_disable`",
+        "take `filter_enabled` away, or set `deny_at_disable: { default_value: true }`",
     ),
     warning(
         "timeout-by-default",
@@ -57,7 +57,7 @@ fn shadow_mode(model: &Model<'_>) -> Vec<Hole> {
 }
 
 fn not_always_asked(model: &Model<'_>) -> Vec<Hole> {
-    let open = model.ext_authz().filter(|settings| !settings.is_on("deny_at_disable"));
+    let open = model.ext_authz().filter(|settings| !settings.is_on("deny_at_disable.default_value"));
     open.flat_map(|settings| {
         let by_share = settings
             .get("filter_enabled")
@@ -71,7 +71,7 @@ fn not_always_asked(model: &Model<'_>) -> Vec<Hole> {
 }
 
 fn runtime_switch(model: &Model<'_>) -> Vec<Hole> {
-    let open = model.ext_authz().filter(|settings| !settings.is_on("deny_at_disable"));
+    let open = model.ext_authz().filter(|settings| !settings.is_on("deny_at_disable.default_value"));
     let enabled = open.filter_map(|settings| settings.get("filter_enabled")).filter(|enabled| share(enabled) >= 1.0);
     enabled.filter_map(|enabled| Some(enabled.get("runtime_key")?.hole("can be lowered at runtime"))).collect()
 }

@@ -11,8 +11,8 @@ use serde_json::Value;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Case {
-    /// The rule that finds it.
-    pub(super) breaks: String,
+    /// The rule that finds it; none if there is no hole.
+    pub(super) breaks: Option<String>,
     /// The shipped configuration.
     #[serde(rename = "in")]
     pub(super) file: String,

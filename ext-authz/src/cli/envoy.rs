@@ -143,7 +143,7 @@ fn read(file: &str) -> Result<Document, CliError> {
     } else {
         fs::read(file)
     };
-    let refuse = |what: &dyn std::fmt::Display| CliError::Usage(format!("{file} {what}"));
+    let refuse = |what: &dyn std::fmt::Display| CliError::Usage(format!("{file}: {what}"));
     let bytes = bytes.map_err(|error| refuse(&format_args!("can't be read: {error}")))?;
     let text = String::from_utf8(bytes).map_err(|error| refuse(&format_args!("is no text: {error}")))?;
     Document::parse(&text).map_err(|error| refuse(&error))

@@ -1,6 +1,7 @@
 //! The command line: what may be asked, and the exit code of the answer. Work is done in the modules below or in the sidecar.
 
 mod client;
+mod envoy;
 mod exit;
 mod moment;
 mod output;
@@ -45,6 +46,9 @@ enum Command {
     /// Check policies
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Check Envoy configurations
+    #[command(subcommand)]
+    Envoy(envoy::EnvoyCommand),
     /// Print the version
     Version,
 }
@@ -94,6 +98,7 @@ impl Cli {
             Command::Restore(args) => wait_for(args.run(out)),
             Command::Signals(command) => wait_for(command.run(out)),
             Command::Policy(command) => command.run(out),
+            Command::Envoy(command) => command.run(out),
             Command::Version => {
                 writeln!(out, "countersign {}", env!("CARGO_PKG_VERSION"))?;
                 Ok(Exit::Done)

@@ -20,7 +20,7 @@ mod scalar;
 mod service;
 mod shape;
 mod signals;
-mod tree;
+pub(crate) mod tree;
 
 pub use audit::AuditConfig;
 pub use cache::CacheConfig;

@@ -3,7 +3,7 @@
 mod admin;
 mod template;
 
-pub use template::EnvoyBuilder;
+pub use template::{EnvoyBuilder, Written};
 
 use std::env;
 use std::fs;
@@ -71,6 +71,11 @@ impl Envoy {
         self.dir.path()
     }
 
+    /// Its whole configuration, as it is in force.
+    pub async fn config_dump(&self) -> String {
+        admin::text(&self.admin, "/config_dump?include_eds").await
+    }
+
     /// A counter or gauge by its whole name; 0 if Envoy has none of that name (it creates many at first use).
     pub async fn stats(&self, name: &str) -> u64 {
         admin::stat(&self.admin, name).await
@@ -114,6 +119,17 @@ impl Envoy {
     pub fn trust(&self, authorities: &[&Authority]) {
         template::write_bundles(self.dir.path(), &bundle_map_json(authorities));
     }
+}
+
+/// Has Envoy read a configuration without running it.
+///
+/// # Errors
+/// What Envoy says against it.
+pub fn validate(config: &Path) -> Result<(), String> {
+    let mut command = Command::new(binary());
+    command.args(["--mode", "validate", "--log-level", "critical", "--config-path"]).arg(config);
+    let output = command.output().expect("Envoy runs");
+    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 
 /// `$COUNTERSIGN_ENVOY`, else `target/envoy/bin/envoy`.

@@ -9,14 +9,14 @@ use super::error::ConfigError;
 
 /// A value and where it stands.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Node {
-    pub(super) line: u64,
-    pub(super) value: Value,
+pub(crate) struct Node {
+    pub(crate) line: u64,
+    pub(crate) value: Value,
 }
 
 /// What YAML can say, as far as configuration needs it.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Boolean(bool),
     Fraction(f64),
     Integer(i128),
@@ -28,26 +28,26 @@ pub(super) enum Value {
 
 /// A key with its line, and its value.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Entry {
-    pub(super) line: u64,
-    pub(super) key: String,
-    pub(super) node: Node,
+pub(crate) struct Entry {
+    pub(crate) line: u64,
+    pub(crate) key: String,
+    pub(crate) node: Node,
 }
 
 impl Node {
     /// The value of `key`, the first if there are several.
-    pub(super) fn get(&self, key: &str) -> Option<&Node> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
         let Value::Map(entries) = &self.value else { return None };
         entries.iter().find(|entry| entry.key == key).map(|entry| &entry.node)
     }
 
     /// Whether it says nothing, which is as good as absent.
-    pub(super) fn is_null(&self) -> bool {
+    pub(crate) fn is_null(&self) -> bool {
         self.value == Value::Null
     }
 
     /// What it is, for messages.
-    pub(super) fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         match &self.value {
             Value::Boolean(value) => value.to_string(),
             Value::Fraction(value) => value.to_string(),
@@ -61,7 +61,7 @@ impl Node {
 }
 
 /// Reads one YAML document. Aliases are resolved; repeated keys are kept for whoever complains about them.
-pub(super) fn parse(text: &str) -> Result<Node, ConfigError> {
+pub(crate) fn parse(text: &str) -> Result<Node, ConfigError> {
     let options = serde_saphyr::options! {
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         merge_keys: MergeKeyPolicy::AsOrdinary,

@@ -37,7 +37,8 @@ pub(super) async fn stats(admin: &Door, regex: &str) -> Vec<(String, u64)> {
     text.lines().filter_map(parse).collect()
 }
 
-async fn text(admin: &Door, path: &str) -> String {
+/// The body of any answer.
+pub(super) async fn text(admin: &Door, path: &str) -> String {
     let (status, body) = admin.get(path).await.expect("Envoy's admin API answers");
     let body = String::from_utf8_lossy(&body).into_owned();
     assert!(status.is_success(), "GET {path} of Envoy's admin API: {status} {body}");

@@ -16,8 +16,16 @@ pub struct EnvoyBuilder {
     template: PathBuf,
     dir: TempDir,
     values: BTreeMap<&'static str, String>,
+    edits: Vec<(String, String)>,
     changes: Vec<Change>,
     concurrency: u32,
+}
+
+/// A configuration on the disk, with the files it needs beside it; dropping it removes them.
+pub struct Written {
+    pub(super) dir: TempDir,
+    /// The configuration.
+    pub path: PathBuf,
 }
 
 struct Change(Box<dyn FnOnce(&mut Value)>);
@@ -30,6 +38,7 @@ impl EnvoyBuilder {
             template: template.to_path_buf(),
             dir,
             values: BTreeMap::new(),
+            edits: Vec::new(),
             changes: Vec::new(),
             concurrency: 1,
         };
@@ -109,16 +118,52 @@ impl EnvoyBuilder {
         self
     }
 
+    /// Other words in the text itself, for what only text can say.
+    ///
+    /// # Panics
+    /// When it is written, if the text does not have the words once.
+    pub fn edit(mut self, words: &str, others: &str) -> Self {
+        self.edits.push((words.to_owned(), others.to_owned()));
+        self
+    }
+
     /// Boots it and waits until it is live.
     ///
     /// # Panics
     /// If a placeholder has no value, or Envoy refuses the configuration (its log is shown).
     pub async fn start(self) -> Envoy {
-        let config = self.dir.path().join("envoy.json");
-        let mut parsed: Value = parse(&self.template, &self.values);
-        self.changes.into_iter().for_each(|Change(change)| change(&mut parsed));
-        fs::write(&config, parsed.to_string()).unwrap();
-        Envoy::boot(self.dir, &config, self.concurrency).await
+        let concurrency = self.concurrency;
+        let Written { dir, path } = self.write();
+        Envoy::boot(dir, &path, concurrency).await
+    }
+
+    /// Writes it as Envoy would read it: as YAML, or as JSON if parts of it were changed.
+    ///
+    /// # Panics
+    /// If a placeholder has no value.
+    pub fn write(self) -> Written {
+        let text = self.text();
+        let (name, text) = if self.changes.is_empty() {
+            ("envoy.yaml", text)
+        } else {
+            let mut parsed: Value =
+                serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", self.template.display()));
+            self.changes.into_iter().for_each(|Change(change)| change(&mut parsed));
+            ("envoy.json", parsed.to_string())
+        };
+        let path = self.dir.path().join(name);
+        fs::write(&path, text).unwrap();
+        Written { dir: self.dir, path }
+    }
+
+    fn text(&self) -> String {
+        let yaml =
+            fs::read_to_string(&self.template).unwrap_or_else(|error| panic!("{}: {error}", self.template.display()));
+        let edited = self.edits.iter().fold(yaml, |yaml, (words, others)| {
+            assert_eq!(yaml.matches(words).count(), 1, "{words:?} in {}", self.template.display());
+            yaml.replace(words, others)
+        });
+        filled(&edited, &self.values)
     }
 
     fn upstream(self, cluster: &str, address: SocketAddr) -> Self {
@@ -139,11 +184,6 @@ pub(super) fn write_bundles(dir: &Path, bundles: &str) {
 
 fn trust_dir(dir: &Path) -> PathBuf {
     dir.join("trust")
-}
-
-fn parse(template: &Path, values: &BTreeMap<&str, String>) -> Value {
-    let yaml = fs::read_to_string(template).unwrap_or_else(|error| panic!("{}: {error}", template.display()));
-    serde_saphyr::from_str(&filled(&yaml, values)).unwrap_or_else(|error| panic!("{}: {error}", template.display()))
 }
 
 /// Replaces each `${NAME}` outside of comments, as `envsubst` would.

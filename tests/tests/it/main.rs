@@ -11,6 +11,7 @@
 mod caching;
 mod docs;
 mod enforcement;
+mod envoy_lint;
 mod harness;
 mod malformed;
 mod operations;

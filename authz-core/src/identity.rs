@@ -3,6 +3,7 @@
 mod credential;
 mod digest;
 mod excerpt;
+mod id_pattern;
 mod issuer_serial;
 mod path_prefix;
 mod percent;
@@ -12,6 +13,7 @@ mod xfcc;
 
 pub use credential::{Credential, InvalidCredential};
 pub use digest::{Digest, InvalidDigest};
+pub use id_pattern::{IdPattern, InvalidIdPattern};
 pub use issuer_serial::{InvalidIssuerSerial, IssuerSerial};
 pub use path_prefix::PathPrefix;
 pub use percent::{InvalidPercentText, decode_percent};

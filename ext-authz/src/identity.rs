@@ -10,6 +10,7 @@ mod pem;
 mod presented;
 mod refusal;
 pub mod svid;
+mod svid_files;
 #[cfg(test)]
 mod test_pki;
 mod trust_store;
@@ -21,5 +22,6 @@ pub use bundle_files::{BundleFiles, BundleSource, InvalidBundleFile, InvalidBund
 pub use own::{InvalidOwnSvid, OwnIdentity, OwnSvid};
 pub use presented::PresentedCertificate;
 pub use refusal::Refusal;
+pub use svid_files::{InvalidSvidFiles, SvidFiles, SvidSource};
 pub use trust_store::{Held, Origin, TrustStore};
 pub use verifier::{MemoCounts, Verifier};

@@ -5,7 +5,7 @@ use super::{
     reader::Reader,
     scalar,
 };
-use crate::identity::BundleSource;
+use crate::identity::{BundleSource, SvidSource};
 
 /// Trust in certificates.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub struct IdentityConfig {
     pub trust_bundles: Vec<BundleSource>,
     /// Whether the leaf may come from the newest `x-forwarded-client-cert` element alone.
     pub trust_xfcc: bool,
+    /// The files of our own SVID, if it comes from files.
+    pub svid: Option<SvidSource>,
 }
 
 pub(super) const KNOBS: &[Knob] = &[
@@ -32,13 +34,43 @@ pub(super) const KNOBS: &[Knob] = &[
         KnobDefault::Value("false"),
         "Take the certificate from x-forwarded-client-cert where Envoy gives none; only behind an Envoy that sanitises that header.",
     ),
+    Knob::new(
+        CERTIFICATE,
+        KnobDefault::None,
+        "This sidecar's own X.509-SVID for mTLS, PEM with the leaf first, read again when it changes.",
+    ),
+    Knob::new(KEY, KnobDefault::None, "Its private key, PKCS#8 in PEM, readable for its owner only (0600)."),
 ];
+
+const CERTIFICATE: &str = "identity.svid.certificate";
+const KEY: &str = "identity.svid.key";
 
 impl IdentityConfig {
     pub(super) fn read(reader: &Reader<'_>) -> Option<Self> {
         let (trust_bundles, trust_xfcc) = (trust_bundles(reader), reader.value("identity.trust_xfcc", scalar::boolean));
-        Some(Self { trust_bundles: trust_bundles?, trust_xfcc: trust_xfcc? })
+        let svid = svid(reader);
+        Some(Self { trust_bundles: trust_bundles?, trust_xfcc: trust_xfcc?, svid: svid? })
     }
+
+    /// Whether anything is configured that can give us an SVID of our own, as listeners with TLS need.
+    pub fn has_own_svid_source(&self) -> bool {
+        self.svid.is_some()
+    }
+}
+
+#[expect(clippy::option_option, reason = "not wanted is not wrong")]
+fn svid(reader: &Reader<'_>) -> Option<Option<SvidSource>> {
+    let (certificate, key) = (reader.optional(CERTIFICATE, scalar::path), reader.optional(KEY, scalar::path));
+    let (set, missing) = match (certificate?, key?) {
+        (None, None) => return Some(None),
+        (Some(certificate), Some(key)) => {
+            return Some(Some(SvidSource { certificate: reader.located(certificate), key: reader.located(key) }));
+        }
+        (Some(_), None) => (CERTIFICATE, KEY),
+        (None, Some(_)) => (KEY, CERTIFICATE),
+    };
+    reader.complain(reader.set(set).map(|node| node.line), set, format!("is set without {missing}; set both or none"));
+    None
 }
 
 fn trust_bundles(reader: &Reader<'_>) -> Option<Vec<BundleSource>> {

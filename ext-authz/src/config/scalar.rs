@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use authz_core::identity::TrustDomain;
+use authz_core::identity::{IdPattern, TrustDomain};
 
 use super::tree::{Node, Value};
 
@@ -73,6 +73,11 @@ pub(super) fn address(node: &Node) -> Result<SocketAddr, String> {
 /// The name of a trust domain.
 pub(super) fn trust_domain(node: &Node) -> Result<TrustDomain, String> {
     TrustDomain::parse(&text(node)?).map_err(|error| format!("is not valid: {error}"))
+}
+
+/// A SPIFFE ID, or one with `/*` for what is below.
+pub(super) fn id_pattern(node: &Node) -> Result<IdPattern, String> {
+    IdPattern::parse(&text(node)?).map_err(|error| format!("is not valid: {error}"))
 }
 
 /// Permission bits of a socket, in octal, with read and write for its owner.

@@ -93,7 +93,12 @@ impl Door {
     ) {
         // Small answers must not wait for more of them.
         let _ = stream.set_nodelay(true);
-        if let Some((stream, peer)) = self.greet(stream, address, crowded_out).await {
+        let mut until = stopped.clone();
+        let greeted = tokio::select! {
+            greeted = self.greet(stream, address, crowded_out) => greeted,
+            _ = until.wait_for(|stop| *stop) => None,
+        };
+        if let Some((stream, peer)) = greeted {
             self.attend(stream, peer, router, stopped).await;
         }
     }

@@ -55,10 +55,11 @@ impl Door {
         let why = handshake.refused().map(ToString::to_string).unwrap_or_default();
         if outcome == Outcome::Ok {
             debug!(listener, %address, peer, "peer connected");
-        } else if self.throttle.passes(outcome) {
+        } else if outcome != Outcome::Error && self.throttle.passes(outcome) {
             let (remedy, list) = (outcome.remedy(), self.name.allow_knob());
             warn!(listener, %address, result = outcome_text, peer, why, remedy, list, "peer refused");
         } else {
+            // Broken connections among them: whoever only looks whether the port is open breaks one.
             debug!(listener, %address, result = outcome_text, peer, why, "peer refused");
         }
     }

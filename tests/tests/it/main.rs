@@ -12,6 +12,7 @@ mod caching;
 mod docs;
 mod enforcement;
 mod harness;
+mod listeners;
 mod malformed;
 mod operations;
 mod refusals;

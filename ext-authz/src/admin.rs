@@ -44,7 +44,8 @@ pub async fn serve<L: Listener<Addr: std::fmt::Debug>>(
     axum::serve(listener, router(admin)).with_graceful_shutdown(shutdown).await
 }
 
-fn router(admin: Admin) -> Router {
+/// What the door serves, for listeners with TLS.
+pub fn router(admin: Admin) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
         .route("/livez", get(|| async { "ok\n" }))
@@ -84,6 +85,7 @@ impl Admin {
         for part in Part::ALL {
             self.metrics.ready.with_label_values(&[part.as_str()]).set(i64::from(snapshot.has(*part)));
         }
+        self.metrics.ready.with_label_values(&["identity"]).set(i64::from(self.readiness.has_own_svid()));
         self.metrics.takes_signals.set(i64::from(self.readiness.takes_signals()));
         let (seq, revocations) = snapshot.view().map_or((Seq(0), 0), |view| (view.seq, view.revocations.len()));
         self.metrics.log_seq.set(i64::try_from(seq.0).unwrap_or(i64::MAX));

@@ -6,6 +6,7 @@ mod exit;
 mod moment;
 mod output;
 mod policy;
+mod remote;
 mod revoke;
 mod scope;
 mod serve;

@@ -9,6 +9,7 @@ mod audit;
 mod cache;
 mod drain;
 mod error;
+mod forwarding;
 mod identity;
 mod knob;
 mod link;
@@ -29,7 +30,7 @@ pub use error::{ConfigError, ConfigErrors};
 pub use identity::IdentityConfig;
 pub use knob::{Knob, KnobDefault};
 pub use link::LinkConfig;
-pub use listen::{AdminListener, ListenConfig, UnixSocket};
+pub use listen::{AdminListener, ListenConfig, MtlsListener, TcpListener, TlsVersion, UnixSocket};
 pub use log::{LogConfig, LogFormat};
 pub use policy::PolicyConfig;
 pub use service::ServiceConfig;
@@ -102,6 +103,9 @@ impl Config {
             (CacheConfig::read(reader), ListenConfig::read(reader), SignalsConfig::read(reader));
         let (link, audit, log, drain) =
             (LinkConfig::read(reader), AuditConfig::read(reader), LogConfig::read(reader), DrainConfig::read(reader));
+        if let (Some(identity), Some(listen)) = (&identity, &listen) {
+            check_own_svid(reader, identity, listen);
+        }
         Some(Self {
             service: service?,
             identity: identity?,
@@ -127,6 +131,7 @@ pub fn knobs() -> impl Iterator<Item = &'static Knob> {
     [
         service::KNOBS,
         identity::KNOBS,
+        forwarding::KNOBS,
         policy::KNOBS,
         cache::KNOBS,
         listen::KNOBS,
@@ -138,6 +143,18 @@ pub fn knobs() -> impl Iterator<Item = &'static Knob> {
     ]
     .into_iter()
     .flatten()
+}
+
+/// A listener with TLS answers nobody as long as nobody gives us an SVID.
+fn check_own_svid(reader: &Reader<'_>, identity: &IdentityConfig, listen: &ListenConfig) {
+    if identity.has_own_svid_source() {
+        return;
+    }
+    for knob in listen.needing_own_svid() {
+        let what = "needs an SVID of this sidecar for mTLS, and nothing gives it one; set identity.svid.certificate and \
+                    identity.svid.key, or identity.workload_api.socket (SPIFFE_ENDPOINT_SOCKET)";
+        reader.complain(reader.set(knob).map(|node| node.line), knob, what.to_owned());
+    }
 }
 
 fn base_of(file: &Path) -> PathBuf {

@@ -11,6 +11,7 @@ mod pem;
 mod presented;
 mod refusal;
 pub mod svid;
+mod svid_files;
 #[cfg(test)]
 mod test_pki;
 mod trust_store;
@@ -23,5 +24,6 @@ pub use identified::Identified;
 pub use own::{InvalidOwnSvid, OwnIdentity, OwnSvid};
 pub use presented::PresentedCertificate;
 pub use refusal::Refusal;
+pub use svid_files::{InvalidSvidFiles, SvidFiles, SvidSource};
 pub use trust_store::{Held, Origin, TrustStore};
 pub use verifier::{Forwarding, MemoCounts, Verifier};

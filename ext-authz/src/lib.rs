@@ -20,4 +20,5 @@ pub mod sidecar;
 pub mod signals;
 pub mod socket;
 pub mod state;
+pub mod tls;
 pub mod wire;

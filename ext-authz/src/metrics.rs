@@ -9,7 +9,11 @@ use prometheus::{
     TextEncoder, core::Collector,
 };
 
-use crate::{check::Source, state::Part};
+use crate::{
+    check::Source,
+    state::Part,
+    tls::{Listener, Outcome},
+};
 
 mod table;
 
@@ -85,6 +89,14 @@ pub struct Metrics {
     pub audit_lost: IntCounter,
     /// 1 for each part that is in.
     pub ready: IntGaugeVec,
+    /// SVIDs of our own, by result.
+    pub svid_reloads: IntCounterVec,
+    /// When our own SVID ends, in seconds since 1970.
+    pub own_svid_expires: IntGauge,
+    /// Handshakes, by listener and result.
+    pub tls_handshakes: IntCounterVec,
+    /// Requests of peers that may not go on, by listener and result.
+    pub tls_refused_requests: IntCounterVec,
     /// Age of the knowledge of the log.
     pub view_age: IntGauge,
 }
@@ -125,6 +137,10 @@ impl Metrics {
             audit_written: make.counter("countersign_audit_records_total")?,
             audit_lost: make.counter("countersign_audit_lost_total")?,
             ready: make.gauges("countersign_ready", &["part"])?,
+            svid_reloads: make.counters("countersign_svid_reloads_total", &["result"])?,
+            own_svid_expires: make.gauge("countersign_own_svid_expiration_timestamp_seconds")?,
+            tls_handshakes: make.counters("countersign_tls_handshakes_total", &["listener", "result"])?,
+            tls_refused_requests: make.counters("countersign_tls_refused_requests_total", &["listener", "result"])?,
             view_age: make.gauge("countersign_view_age_seconds")?,
             registry: registry.clone(),
         };
@@ -171,8 +187,23 @@ impl Metrics {
             self.policy_reloads.with_label_values(&[result]);
             self.bundle_reloads.with_label_values(&[result]);
         }
+        for result in ["accepted", "refused", "withdrawn"] {
+            self.svid_reloads.with_label_values(&[result]);
+        }
         for part in Part::ALL {
             self.ready.with_label_values(&[part.as_str()]).set(0);
+        }
+        self.create_tls_labels();
+    }
+
+    fn create_tls_labels(&self) {
+        for listener in Listener::ALL.iter().map(|it| it.as_str()) {
+            for outcome in Outcome::ALL {
+                self.tls_handshakes.with_label_values(&[listener, outcome.as_str()]);
+            }
+            for outcome in [Outcome::Error, Outcome::Revoked, Outcome::Untrusted] {
+                self.tls_refused_requests.with_label_values(&[listener, outcome.as_str()]);
+            }
         }
     }
 }

@@ -1,10 +1,13 @@
 //! Whether this sidecar can do its work, and if not, which part is missing; it repairs nothing.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use authz_core::time::Timestamp;
 use tokio::sync::watch;
 
 use crate::{
+    clock,
+    identity::{OwnIdentity, OwnSvid},
     signals::SignalPlane,
     state::{Part, State},
 };
@@ -14,6 +17,8 @@ use crate::{
 pub struct Readiness {
     state: Arc<State>,
     plane: Arc<SignalPlane>,
+    /// Our own SVID, where a listener needs one.
+    own: Option<OwnIdentity>,
     draining: watch::Sender<bool>,
 }
 
@@ -28,9 +33,9 @@ pub struct PartStatus {
 }
 
 impl Readiness {
-    /// Readiness of `state`, with signals taken by `plane`.
-    pub fn new(state: Arc<State>, plane: Arc<SignalPlane>) -> Self {
-        Self { state, plane, draining: watch::Sender::new(false) }
+    /// Readiness of `state`, with signals taken by `plane`, and an SVID in `own` if a listener needs one.
+    pub fn new(state: Arc<State>, plane: Arc<SignalPlane>, own: Option<OwnIdentity>) -> Self {
+        Self { state, plane, own, draining: watch::Sender::new(false) }
     }
 
     /// From now on not ready: the process is about to end.
@@ -43,20 +48,28 @@ impl Readiness {
         self.plane.is_healthy()
     }
 
-    /// Whether every part is in, signals are taken and no drain has begun.
+    /// Whether listeners with TLS can show who we are, if there are any.
+    pub fn has_own_svid(&self) -> bool {
+        let holds = |svid: Arc<OwnSvid>| svid.holds_at(clock::now());
+        self.own.as_ref().is_none_or(|own| own.current().is_some_and(holds))
+    }
+
+    /// Whether every part is in, signals are taken, listeners have the SVID they need, and no drain has begun.
     pub fn is_ready(&self) -> bool {
-        !*self.draining.borrow() && self.takes_signals() && self.state.load().live().is_some()
+        let live = self.takes_signals() && self.has_own_svid() && self.state.load().live().is_some();
+        live && !*self.draining.borrow()
     }
 
     /// Ends when readiness may have changed since this call.
     pub fn changed(&self) -> impl Future<Output = ()> + use<> {
         let (mut state, mut draining) = (self.state.subscribe(), self.draining.subscribe());
-        let trouble = self.plane.trouble();
+        let (trouble, own) = (self.plane.trouble(), own_changed(self.own.clone()));
         async move {
             tokio::select! {
                 _ = state.changed() => {}
                 _ = draining.changed() => {}
                 () = trouble => {}
+                () = own => {}
             }
         }
     }
@@ -73,6 +86,7 @@ impl Readiness {
         };
         let mut parts: Vec<PartStatus> = Part::ALL.iter().map(|part| status(*part, detail(*part))).collect();
         parts.push(signals(self.takes_signals()));
+        parts.extend(self.own.as_ref().map(|own| identity(own.current().as_deref(), clock::now())));
         let draining = *self.draining.borrow();
         let detail = if draining { "draining, the process was told to stop" } else { "serving" };
         parts.push(PartStatus { name: "drain", ok: !draining, detail: detail.to_owned() });
@@ -89,6 +103,34 @@ fn status(part: Part, detail: Option<String>) -> PartStatus {
     let ok = detail.is_some();
     PartStatus { name: part.as_str(), ok, detail: detail.unwrap_or_else(|| remedy.to_owned()) }
 }
+
+/// Ends when another SVID is in force, or the one in force begins or ends.
+fn own_changed(own: Option<OwnIdentity>) -> impl Future<Output = ()> + use<> {
+    // Subscribed before the future is first polled, so that no change falls between.
+    let watched = own.map(|own| (own.subscribe(), own.current()));
+    async move {
+        let Some((mut changes, svid)) = watched else { return std::future::pending().await };
+        let now = clock::now();
+        let moments = svid.map(|svid| [svid.not_before(), svid.not_after()]).into_iter().flatten();
+        let next = moments.map(|at| at.as_millis().saturating_sub(now.as_millis())).filter(|left| *left > 0).min();
+        tokio::select! {
+            _ = changes.changed() => {}
+            () = tokio::time::sleep(next.map_or(LONGEST_WAIT, |left| Duration::from_millis(left + 1).min(LONGEST_WAIT))) => {}
+        }
+    }
+}
+
+fn identity(svid: Option<&OwnSvid>, now: Timestamp) -> PartStatus {
+    let (ok, detail) = match svid {
+        None => (false, "no SVID of our own, TCP listeners answer nobody: see the log for why the files of identity.svid or the Workload API give none".to_owned()),
+        Some(svid) if !svid.holds_at(now) => (false, format!("own SVID {} is not valid now, TCP listeners answer nobody new: renew the files of identity.svid or see the Workload API", svid.id())),
+        Some(svid) => (true, svid.id().to_string()),
+    };
+    PartStatus { name: "identity", ok, detail }
+}
+
+/// Asking once more does no harm.
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
 fn signals(ok: bool) -> PartStatus {
     let detail = if ok {

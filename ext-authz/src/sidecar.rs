@@ -17,7 +17,7 @@ use crate::{
     config::Config,
     filters::Filters,
     grpc::{desk::Desk, watch::Watching},
-    identity::{Bundles, OwnIdentity, TrustStore, Verifier},
+    identity::{Bundles, InvalidSvidFiles, OwnIdentity, TrustStore, Verifier},
     metrics::Metrics,
     readiness::Readiness,
     signals::{Entry, Log, LogError, SignalPlane, SubmitError},
@@ -26,6 +26,7 @@ use crate::{
 };
 
 mod health;
+mod own;
 mod policies;
 mod servers;
 mod trust;
@@ -56,6 +57,9 @@ pub enum SidecarError {
     /// A socket can't be bound.
     #[error(transparent)]
     Socket(#[from] UnboundSocket),
+    /// Our own private key is open to others.
+    #[error("own SVID: {0}")]
+    Svid(#[from] InvalidSvidFiles),
     /// The signal plane can't be started.
     #[error(transparent)]
     Submit(#[from] SubmitError),
@@ -68,7 +72,6 @@ pub(crate) struct Parts {
     /// The bundles of all sources.
     trust: TrustStore,
     /// The SVID for our own listeners and requests.
-    #[expect(dead_code, reason = "listeners take it next")]
     own: OwnIdentity,
     metrics: Arc<Metrics>,
     audit: Audit,
@@ -91,6 +94,9 @@ const QUIET: Duration = Duration::from_secs(1);
 /// # Errors
 /// When a part can't be built, or ends by itself.
 pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), SidecarError> {
+    if let Some(files) = &config.identity.svid {
+        files.check_key()?;
+    }
     let metrics = Arc::new(Metrics::new()?);
     let (audit, writer) =
         audit::open(&config.audit.target, config.audit.queue, Arc::clone(&metrics)).map_err(SidecarError::Audit)?;
@@ -124,8 +130,9 @@ async fn build(config: &Config, metrics: Arc<Metrics>, audit: Audit) -> Result<P
         audit: audit.clone(),
         lease: config.link.lease,
     });
-    let readiness = Readiness::new(Arc::clone(&state), Arc::clone(&watching.plane));
     let (trust, own) = (TrustStore::default(), OwnIdentity::default());
+    let needed = (!config.listen.needing_own_svid().is_empty()).then(|| own.clone());
+    let readiness = Readiness::new(Arc::clone(&state), Arc::clone(&watching.plane), needed);
     Ok(Parts { state, verifier, trust, own, metrics, audit, desk, watching, readiness })
 }
 
@@ -171,6 +178,9 @@ async fn serve(config: &Config, parts: Parts, stop: impl Future<Output = ()>) ->
     tasks.spawn(named("trust", trust::keep(Arc::clone(&parts), stopped.clone())));
     let files = config.identity.trust_bundles.clone();
     tasks.spawn(named("bundle files", trust::keep_files(files, Arc::clone(&parts), stopped.clone())));
+    tasks.spawn(named("own svid", own::keep(Arc::clone(&parts), stopped.clone())));
+    let files = config.identity.svid.clone();
+    tasks.spawn(named("svid files", own::keep_files(files, Arc::clone(&parts), stopped.clone())));
     tasks.spawn(named("policy", policies::keep(config.policy_files(), Arc::clone(&parts), stopped.clone())));
     tasks.spawn(named("expiry", expire(Arc::clone(&parts), stopped.clone())));
     let early = tokio::select! {

@@ -17,13 +17,15 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
+use rustls::version::TLS12;
+use rustls::{ALL_VERSIONS, ClientConfig, SupportedProtocolVersion};
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tonic::transport::{Channel, Endpoint};
 
 use crate::pki::{Authority, Svid};
 
@@ -55,12 +57,14 @@ pub struct Client {
     roots: Vec<Vec<u8>>,
     identity: Option<Svid>,
     resuming: Option<[Arc<ClientConfig>; 2]>,
+    versions: &'static [&'static SupportedProtocolVersion],
 }
 
 impl Client {
     /// A client of `server`, whose certificate must chain to `authority`.
     pub fn new(server: SocketAddr, authority: &Authority) -> Self {
-        Self { server, roots: vec![authority.root_der().to_vec()], identity: None, resuming: None }
+        let roots = vec![authority.root_der().to_vec()];
+        Self { server, roots, identity: None, resuming: None, versions: ALL_VERSIONS }
     }
 
     /// Presents `identity`; without it the client has no certificate.
@@ -77,6 +81,30 @@ impl Client {
             Arc::new(config)
         }));
         self
+    }
+
+    /// Speaks TLS 1.2 and nothing better.
+    pub fn only_tls12(mut self) -> Self {
+        static ONLY: &[&SupportedProtocolVersion] = &[&TLS12];
+        self.versions = ONLY;
+        self
+    }
+
+    /// Opens one connection for gRPC. When it ends, so does the channel: it never connects again.
+    pub async fn grpc(&self) -> Result<Channel, ClientError> {
+        let mut stream = Some(TokioIo::new(self.tls(Protocol::Http2).await?));
+        let connector = tower::service_fn(move |_| {
+            std::future::ready(stream.take().ok_or_else(|| io::Error::other("the connection is over")))
+        });
+        let endpoint = Endpoint::from_static("http://server.test");
+        endpoint.connect_with_connector(connector).await.map_err(|error| ClientError::Tls(io::Error::other(error)))
+    }
+
+    /// The leaf that the server presents to new connections, DER.
+    pub async fn server_leaf(&self) -> Result<Vec<u8>, ClientError> {
+        let stream = self.tls(Protocol::Http2).await?;
+        let chain = stream.get_ref().1.peer_certificates().expect("a server has a certificate");
+        Ok(chain[0].to_vec())
     }
 
     /// Opens one connection.
@@ -114,7 +142,7 @@ impl Client {
     }
 
     fn config(&self, protocol: Protocol) -> ClientConfig {
-        tls::config(&self.roots, self.identity.as_ref(), protocol.alpn())
+        tls::config(&self.roots, self.identity.as_ref(), protocol.alpn(), self.versions)
     }
 }
 

@@ -49,6 +49,7 @@ pub struct MeshBuilder {
     policies: String,
     lease: String,
     tcp: bool,
+    mtls: bool,
     workers: u32,
     strict: bool,
     ready: bool,
@@ -80,6 +81,10 @@ when { context.http.path like "/admin*" };
 
 /// The caller that [`POLICIES`] let in.
 pub const CALLER: &str = "/ns/shop/sa/web";
+/// Who the sidecar is, where it needs to be somebody.
+pub const SIDECAR: &str = "/ns/shop/sa/countersign";
+/// Who Envoy is.
+pub const ENVOY: &str = "/ns/shop/sa/orders";
 /// Another one.
 pub const OTHER: &str = "/ns/shop/sa/cart";
 
@@ -92,6 +97,7 @@ impl Mesh {
             policies,
             lease: "3s".to_owned(),
             tcp: false,
+            mtls: false,
             workers: 1,
             strict: true,
             ready: true,
@@ -244,6 +250,12 @@ impl MeshBuilder {
         self
     }
 
+    /// An Envoy that asks by TCP with mTLS, and a sidecar that allows it.
+    pub fn mtls(mut self) -> Self {
+        self.mtls = true;
+        self
+    }
+
     /// More worker threads.
     pub fn workers(mut self, workers: u32) -> Self {
         self.workers = workers;
@@ -274,9 +286,10 @@ impl MeshBuilder {
         let authority = Authority::new("demo.test").with_intermediate();
         fs::write(dir.path().join("bundle.pem"), authority.bundle_pem()).unwrap();
         fs::write(dir.path().join("policy.cedar"), &self.policies).unwrap();
+        authority.issue(SIDECAR).write(dir.path(), "svid");
         let upstream = Upstream::start().await;
         let admin = Door::Unix(dir.path().join("admin.sock"));
-        let mut sidecar = Sidecar::spawn(dir.path(), &config(&self.lease, self.tcp), admin);
+        let mut sidecar = Sidecar::spawn(dir.path(), &config(&self.lease, self.tcp, self.mtls), admin);
         if self.ready {
             sidecar.until_ready().await;
         }
@@ -285,11 +298,14 @@ impl MeshBuilder {
             Mode::Filter => Envoy::shipped("filter").wasm(&wasm()),
         };
         envoy = envoy
-            .identity(&authority.issue("/ns/shop/sa/orders"))
+            .identity(&authority.issue(ENVOY))
             .trusting(&[&authority])
             .sidecar(&dir.path().join("ext-authz.sock"))
             .local_service(upstream.address())
             .concurrency(self.workers);
+        if self.mtls {
+            envoy = envoy.sidecar_by_tcp(sidecar.mtls_address("ext_authz").await, &authority.id(SIDECAR));
+        }
         if !self.strict {
             envoy = envoy.without_client_validation();
         }
@@ -315,8 +331,13 @@ pub fn wasm() -> PathBuf {
     path
 }
 
-fn config(lease: &str, tcp: bool) -> String {
-    let tcp = if tcp { "ext_authz_tcp: { address: 127.0.0.1:0, allow_plaintext: true }" } else { "" };
+fn config(lease: &str, tcp: bool, mtls: bool) -> String {
+    let svid = if mtls { "svid: { certificate: svid.pem, key: svid.key }" } else { "" };
+    let tcp = match (tcp, mtls) {
+        (true, _) => "ext_authz_tcp: { address: 127.0.0.1:0, allow_plaintext: true }".to_owned(),
+        (_, true) => format!("ext_authz_tcp: {{ address: 127.0.0.1:0, allow: [\"spiffe://demo.test{ENVOY}\"] }}"),
+        (false, false) => String::new(),
+    };
     format!(
         r"
 service:
@@ -325,6 +346,7 @@ identity:
   trust_bundles:
     - trust_domain: demo.test
       file: bundle.pem
+  {svid}
 policy:
   files: [policy.cedar]
 listen:

@@ -2,10 +2,12 @@
 
 use std::env;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output};
 
 use http::StatusCode;
+use serde_json::Value;
 
 use crate::door::Door;
 use crate::eventually::eventually;
@@ -66,6 +68,17 @@ impl Sidecar {
     /// What it has logged, across restarts.
     pub fn logs(&self) -> String {
         self.process.logs()
+    }
+
+    /// Where a listener with TLS accepts, as its log tells it: `ext_authz`, `control` or `admin`.
+    pub async fn mtls_address(&self, listener: &str) -> SocketAddr {
+        let says = |line: &Value| line["message"] == "listens with mTLS" && line["listener"] == listener;
+        eventually("address of a listener", async || {
+            let logs = self.logs();
+            let lines = logs.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            lines.into_iter().find(says)?["address"].as_str()?.parse().ok()
+        })
+        .await
     }
 
     /// The process, for signals.

@@ -35,13 +35,13 @@ pub enum Record {
     Signal(SignalRecord),
 }
 
-/// A new policy set or bundle set.
+/// A new policy set or bundle set, or another SVID of our own.
 pub struct Change {
     /// When.
     pub at: Timestamp,
-    /// `policy` or `bundle`.
+    /// `policy`, `bundle` or `svid`.
     pub what: &'static str,
-    /// `accepted` or `refused`.
+    /// `accepted`, `refused` or `withdrawn`.
     pub result: &'static str,
     /// Digest, or what is wrong.
     pub detail: String,

@@ -1,13 +1,12 @@
 //! `identity`: whose certificates are believed, and where they come from.
 
-use authz_core::{hops::Forwarders, identity::Limits};
-
 use super::{
+    forwarding,
     knob::{Knob, KnobDefault},
     reader::Reader,
     scalar,
 };
-use crate::identity::{BundleSource, Forwarding};
+use crate::identity::{BundleSource, Forwarding, SvidSource};
 
 /// Trust in certificates.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +15,8 @@ pub struct IdentityConfig {
     pub trust_bundles: Vec<BundleSource>,
     /// How much of `x-forwarded-client-cert` is believed, and of whom.
     pub forwarding: Forwarding,
+    /// The files of our own SVID, if it comes from files.
+    pub svid: Option<SvidSource>,
 }
 
 pub(super) const KNOBS: &[Knob] = &[
@@ -30,50 +31,42 @@ pub(super) const KNOBS: &[Knob] = &[
         "Its trust bundle, PEM or SPIFFE bundle JSON, read again when it changes.",
     ),
     Knob::new(
-        "identity.trust_xfcc",
-        KnobDefault::Value("false"),
-        "Take the certificate from x-forwarded-client-cert where Envoy gives none; only behind an Envoy that sanitises that header.",
-    ),
-    Knob::new(
-        "identity.forwarders[]",
+        CERTIFICATE,
         KnobDefault::None,
-        "Workloads whose word about their own callers counts (gateways, proxies): a SPIFFE ID, or spiffe://td/path/* for all below; none: nobody stands behind a caller.",
+        "This sidecar's own X.509-SVID for mTLS, PEM with the leaf first, read again when it changes.",
     ),
-    Knob::new(
-        "identity.xfcc.max_elements",
-        KnobDefault::Value("16"),
-        "Most elements of x-forwarded-client-cert, one for each hop; a request with more is denied.",
-    ),
-    Knob::new(
-        "identity.xfcc.max_bytes",
-        KnobDefault::Value("65536"),
-        "Most bytes of x-forwarded-client-cert; a request with more is denied.",
-    ),
+    Knob::new(KEY, KnobDefault::None, "Its private key, PKCS#8 in PEM, readable for its owner only (0600)."),
 ];
+
+const CERTIFICATE: &str = "identity.svid.certificate";
+const KEY: &str = "identity.svid.key";
 
 impl IdentityConfig {
     pub(super) fn read(reader: &Reader<'_>) -> Option<Self> {
-        let (trust_bundles, forwarding) = (trust_bundles(reader), forwarding(reader));
-        Some(Self { trust_bundles: trust_bundles?, forwarding: forwarding? })
+        let (trust_bundles, forwarding) = (trust_bundles(reader), forwarding::read(reader));
+        let svid = svid(reader);
+        Some(Self { trust_bundles: trust_bundles?, forwarding: forwarding?, svid: svid? })
+    }
+
+    /// Whether anything is configured that can give us an SVID of our own, as listeners with TLS need.
+    pub fn has_own_svid_source(&self) -> bool {
+        self.svid.is_some()
     }
 }
 
-fn forwarding(reader: &Reader<'_>) -> Option<Forwarding> {
-    let trust_xfcc = reader.value("identity.trust_xfcc", scalar::boolean);
-    let forwarders = match reader.set("identity.forwarders") {
-        Some(_) => reader.values("identity.forwarders", scalar::id_pattern),
-        None => Some(Vec::new()),
+#[expect(clippy::option_option, reason = "not wanted is not wrong")]
+fn svid(reader: &Reader<'_>) -> Option<Option<SvidSource>> {
+    let (certificate, key) = (reader.optional(CERTIFICATE, scalar::path), reader.optional(KEY, scalar::path));
+    let (set, missing) = match (certificate?, key?) {
+        (None, None) => return Some(None),
+        (Some(certificate), Some(key)) => {
+            return Some(Some(SvidSource { certificate: reader.located(certificate), key: reader.located(key) }));
+        }
+        (Some(_), None) => (CERTIFICATE, KEY),
+        (None, Some(_)) => (KEY, CERTIFICATE),
     };
-    let max_elements = reader.value("identity.xfcc.max_elements", |node| scalar::number(node, 1, 64));
-    let max_bytes = reader.value("identity.xfcc.max_bytes", |node| scalar::number(node, 1024, 1 << 20));
-    Some(Forwarding {
-        trust_xfcc: trust_xfcc?,
-        forwarders: Forwarders::new(forwarders?),
-        limits: Limits {
-            max_elements: usize::try_from(max_elements?).ok()?,
-            max_bytes: usize::try_from(max_bytes?).ok()?,
-        },
-    })
+    reader.complain(reader.set(set).map(|node| node.line), set, format!("is set without {missing}; set both or none"));
+    None
 }
 
 fn trust_bundles(reader: &Reader<'_>) -> Option<Vec<BundleSource>> {

@@ -1,4 +1,4 @@
-//! The control API: takes signals, shows the log, and reports enforcement. Who may connect is up to the socket's owner and mode.
+//! The control API: takes signals, shows the log, and reports enforcement. Who may connect is up to the socket's owner and mode, or to the list of the TCP listener.
 
 mod progress;
 mod status;
@@ -19,6 +19,7 @@ use crate::{
     clock,
     filters::Filters,
     signals::{Accepted, SignalPlane, convert, live},
+    tls::Peer,
     wire::control::{
         AwaitRequest, Enforcement, ListRequest, ListResponse, Signal as WireSignal, SubmitRequest, SubmitResponse,
         TailRequest, control_server::Control,
@@ -96,6 +97,9 @@ impl Control for ControlService {
 
 /// What the connection proves about its other end.
 fn peer<T>(request: &Request<T>) -> String {
+    if let Some(peer) = request.extensions().get::<Arc<Peer>>() {
+        return peer.id().to_string();
+    }
     let credentials = request.extensions().get::<UdsConnectInfo>().and_then(|info| info.peer_cred);
     credentials.map_or_else(|| "unknown peer".to_owned(), |it| format!("uid:{}", it.uid()))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use authz_core::{
     facts::Caller,
-    identity::{Credential, TrustDomain},
+    identity::{Credential, SpiffeId, TrustDomain},
     reason::Reason,
     time::Timestamp,
 };
@@ -57,6 +57,11 @@ fn window(
     };
     check_time(&facts.validity, now)?;
     Ok(facts.validity.and(path_window(leaf, intermediates, bundle, now)?))
+}
+
+/// The ID a leaf names if it keeps the rules for leaves; it proves nothing, so it is for logs only.
+pub fn claimed_id(leaf: &CertificateDer<'_>) -> Option<SpiffeId> {
+    Leaf::read(leaf).ok().map(|facts| facts.id)
 }
 
 /// Reads `bytes` as everything that arrives from outside here, and verifies what can be read; for fuzzing, so it returns nothing.

@@ -80,6 +80,30 @@ pub const TABLE: &[MetricRow] = &[
         "",
         "1 while revocations are taken; 0 once the log can't be written: alert, nobody can be revoked.",
     ),
+    row(
+        "countersign_own_svid_expiration_timestamp_seconds",
+        "gauge",
+        "",
+        "When the sidecar's own SVID ends, in seconds since 1970; 0 without one.",
+    ),
+    row(
+        "countersign_svid_reloads_total",
+        "counter",
+        "result",
+        "SVIDs of our own read, accepted or refused, or withdrawn by their source.",
+    ),
+    row(
+        "countersign_tls_handshakes_total",
+        "counter",
+        "listener, result",
+        "TLS handshakes on TCP listeners, by how they ended: ok, or why a client did not come in.",
+    ),
+    row(
+        "countersign_tls_refused_requests_total",
+        "counter",
+        "listener, result",
+        "Requests on open TLS connections whose client was revoked or lost its trust since it came in.",
+    ),
     row("countersign_view_age_seconds", "gauge", "", "Age of the knowledge of the log; 0 with the embedded log."),
     row("countersign_filter_open_streams", "gauge", "", "Requests that connected filters have open, all together."),
 ];

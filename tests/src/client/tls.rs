@@ -8,16 +8,21 @@ use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme, SupportedProtocolVersion};
 
 use crate::pki::Svid;
 
 /// No session is ever resumed: each connection shows its certificate.
-pub fn config(roots: &[Vec<u8>], identity: Option<&Svid>, alpn: Vec<u8>) -> ClientConfig {
+pub fn config(
+    roots: &[Vec<u8>],
+    identity: Option<&Svid>,
+    alpn: Vec<u8>,
+    versions: &[&'static SupportedProtocolVersion],
+) -> ClientConfig {
     let provider = Arc::new(ring::default_provider());
     let verifier = Arc::new(AnyWorkload { roots: store(roots), provider: Arc::clone(&provider) });
     let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap()
         .dangerous()
         .with_custom_certificate_verifier(verifier);

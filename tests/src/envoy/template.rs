@@ -52,6 +52,11 @@ impl EnvoyBuilder {
             .set("LISTENER_ADDRESS", "127.0.0.1")
             .set("LISTENER_PORT", "0")
             .set("UPSTREAM_SPIFFE_ID", "spiffe://nobody.test/nothing")
+            .set("COUNTERSIGN_CLUSTER", "countersign")
+            .set("COUNTERSIGN_SOCKET", "/nowhere")
+            .set("COUNTERSIGN_HOST", "127.0.0.1")
+            .set("COUNTERSIGN_PORT", "1")
+            .set("COUNTERSIGN_SPIFFE_ID", "spiffe://nobody.test/nothing")
     }
 
     /// Fills a placeholder.
@@ -80,6 +85,14 @@ impl EnvoyBuilder {
     /// The sidecar's Unix socket.
     pub fn sidecar(self, socket: &Path) -> Self {
         self.set("COUNTERSIGN_SOCKET", text(socket))
+    }
+
+    /// The sidecar's TCP port, and the one workload that it must be.
+    pub fn sidecar_by_tcp(self, address: SocketAddr, id: &str) -> Self {
+        self.set("COUNTERSIGN_CLUSTER", "countersign-tls")
+            .set("COUNTERSIGN_HOST", address.ip().to_string())
+            .set("COUNTERSIGN_PORT", address.port().to_string())
+            .set("COUNTERSIGN_SPIFFE_ID", id)
     }
 
     /// The filter module (`filter.yaml` only).

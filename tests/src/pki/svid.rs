@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -27,6 +28,11 @@ pub struct SvidFiles {
 impl Svid {
     pub(super) fn new(id: String, chain: Vec<Vec<u8>>, key: Vec<u8>, serial: Option<String>) -> Self {
         Self { id, chain, key, serial }
+    }
+
+    /// The same certificate in the hands of somebody who has another key.
+    pub fn stolen(&self, by: &Self) -> Self {
+        Self { key: by.key.clone(), ..self.clone() }
     }
 
     /// The SPIFFE ID that was asked for; a wrong leaf may carry other SANs.
@@ -74,13 +80,28 @@ impl Svid {
         self.serial.as_deref()
     }
 
-    /// Writes `<name>.pem` and `<name>.key` into `dir`.
+    /// Writes `<name>.pem` and `<name>.key` into `dir`, each by rename, the key for its owner only.
     pub fn write(&self, dir: &Path, name: &str) -> SvidFiles {
-        let files = SvidFiles { cert: dir.join(format!("{name}.pem")), key: dir.join(format!("{name}.key")) };
-        fs::write(&files.cert, self.chain_pem()).unwrap();
-        fs::write(&files.key, self.key_pem()).unwrap();
-        files
+        SvidFiles { cert: self.write_cert(dir, name), key: self.write_key(dir, name) }
     }
+
+    /// Writes `<name>.pem` alone.
+    pub fn write_cert(&self, dir: &Path, name: &str) -> PathBuf {
+        put(dir.join(format!("{name}.pem")), &self.chain_pem())
+    }
+
+    /// Writes `<name>.key` alone.
+    pub fn write_key(&self, dir: &Path, name: &str) -> PathBuf {
+        put(dir.join(format!("{name}.key")), &self.key_pem())
+    }
+}
+
+fn put(path: PathBuf, text: &str) -> PathBuf {
+    let next = path.with_added_extension("next");
+    fs::write(&next, text).unwrap();
+    fs::set_permissions(&next, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::rename(next, &path).unwrap();
+    path
 }
 
 pub(super) fn pem(label: &str, der: &[u8]) -> String {

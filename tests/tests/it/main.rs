@@ -13,6 +13,7 @@ mod docs;
 mod enforcement;
 mod envoy_lint;
 mod harness;
+mod listeners;
 mod malformed;
 mod operations;
 mod refusals;

@@ -92,7 +92,7 @@ async fn who_waits_for_trouble_hears_of_a_full_disk_once_and_readiness_names_the
     drop(Log::open(&path).unwrap());
     let (log, full) = super::super::log::tests::on_a_disk_that_fills(&path);
     let plane = Arc::new(SignalPlane::start(log, |_| {}).unwrap());
-    let readiness = Readiness::new(Arc::default(), Arc::clone(&plane));
+    let readiness = Readiness::new(Arc::default(), Arc::clone(&plane), None);
     let signals = || readiness.parts().into_iter().find(|part| part.name == "signals").unwrap();
     plane.submit(signal("a")).await.unwrap();
     assert!(signals().ok && plane.is_healthy());

@@ -2,6 +2,7 @@
 
 mod bundle;
 mod bundle_files;
+mod der;
 mod leaf;
 mod memo;
 mod name;
@@ -15,6 +16,7 @@ mod test_pki;
 mod trust_store;
 mod validity;
 mod verifier;
+pub mod workload_api;
 
 pub use bundle::{Bundle, Bundles, InvalidBundle, TrustDigest};
 pub use bundle_files::{BundleFiles, BundleSource, InvalidBundleFile, InvalidBundleFiles, Reload};

@@ -9,7 +9,7 @@ use prometheus::{
     TextEncoder, core::Collector,
 };
 
-use crate::{check::Source, state::Part};
+use crate::{check::Source, identity::workload_api::Feed, state::Part};
 
 mod table;
 
@@ -84,6 +84,16 @@ pub struct Metrics {
     pub ready: IntGaugeVec,
     /// Age of the knowledge of the log.
     pub view_age: IntGauge,
+    /// When our own SVID expires, in seconds since 1970; 0 without one.
+    pub svid_expiry: IntGauge,
+    /// SVIDs taken into use.
+    pub svid_rotations: IntCounter,
+    /// 1 while a stream of the Workload API is open and has brought a message.
+    pub workload_api_up: IntGaugeVec,
+    /// What is held from the Workload API, by kind.
+    pub workload_api_held: IntGaugeVec,
+    /// What the streams of the Workload API brought, by stream and result.
+    pub workload_api_updates: IntCounterVec,
 }
 
 /// From a cached hit in memory to a slow evaluation, in seconds.
@@ -123,6 +133,11 @@ impl Metrics {
             audit_lost: make.counter("countersign_audit_lost_total")?,
             ready: make.gauges("countersign_ready", &["part"])?,
             view_age: make.gauge("countersign_view_age_seconds")?,
+            svid_expiry: make.gauge("countersign_svid_expiry_timestamp_seconds")?,
+            svid_rotations: make.counter("countersign_svid_rotations_total")?,
+            workload_api_up: make.gauges("countersign_workload_api_up", &["stream"])?,
+            workload_api_held: make.gauges("countersign_workload_api_held", &["kind"])?,
+            workload_api_updates: make.counters("countersign_workload_api_updates_total", &["stream", "result"])?,
             registry: registry.clone(),
         };
         metrics.create_closed_labels();
@@ -170,6 +185,15 @@ impl Metrics {
         }
         for part in Part::ALL {
             self.ready.with_label_values(&[part.as_str()]).set(0);
+        }
+        for feed in Feed::ALL {
+            self.workload_api_up.with_label_values(&[feed.as_str()]).set(0);
+            for result in ["accepted", "denied", "lost", "refused", "rejected"] {
+                self.workload_api_updates.with_label_values(&[feed.as_str(), result]);
+            }
+        }
+        for kind in ["crls", "jwt_bundles", "svids", "x509_bundles"] {
+            self.workload_api_held.with_label_values(&[kind]).set(0);
         }
     }
 }

@@ -17,7 +17,10 @@ use crate::{
     config::Config,
     filters::Filters,
     grpc::{desk::Desk, watch::Watching},
-    identity::{Bundles, OwnIdentity, TrustStore, Verifier},
+    identity::{
+        Bundles, OwnIdentity, TrustStore, Verifier,
+        workload_api::{JwtBundles, RevocationLists},
+    },
     metrics::Metrics,
     readiness::Readiness,
     signals::{Entry, Log, LogError, SignalPlane, SubmitError},
@@ -26,9 +29,11 @@ use crate::{
 };
 
 mod health;
+mod own_svid;
 mod policies;
 mod servers;
 mod trust;
+mod workload_api;
 
 /// Why a sidecar could not start, or ended by itself.
 #[derive(Debug, thiserror::Error)]
@@ -68,8 +73,11 @@ pub(crate) struct Parts {
     /// The bundles of all sources.
     trust: TrustStore,
     /// The SVID for our own listeners and requests.
-    #[expect(dead_code, reason = "listeners take it next")]
     own: OwnIdentity,
+    /// CRLs that the agent gives.
+    lists: RevocationLists,
+    /// Keys for tokens that the agent gives.
+    jwt_bundles: JwtBundles,
     metrics: Arc<Metrics>,
     audit: Audit,
     desk: Arc<Desk>,
@@ -126,7 +134,8 @@ async fn build(config: &Config, metrics: Arc<Metrics>, audit: Audit) -> Result<P
     });
     let readiness = Readiness::new(Arc::clone(&state), Arc::clone(&watching.plane));
     let (trust, own) = (TrustStore::default(), OwnIdentity::default());
-    Ok(Parts { state, verifier, trust, own, metrics, audit, desk, watching, readiness })
+    let (lists, jwt_bundles) = (RevocationLists::default(), JwtBundles::default());
+    Ok(Parts { state, verifier, trust, own, lists, jwt_bundles, metrics, audit, desk, watching, readiness })
 }
 
 /// Opens the log; while another process holds it, waits for that process to end.
@@ -170,7 +179,12 @@ async fn serve(config: &Config, parts: Parts, stop: impl Future<Output = ()>) ->
     servers::spawn(config, &parts, &stopped, &mut tasks)?;
     tasks.spawn(named("trust", trust::keep(Arc::clone(&parts), stopped.clone())));
     let files = config.identity.trust_bundles.clone();
-    tasks.spawn(named("bundle files", trust::keep_files(files, Arc::clone(&parts), stopped.clone())));
+    if !files.is_empty() {
+        tasks.spawn(named("bundle files", trust::keep_files(files, Arc::clone(&parts), stopped.clone())));
+    }
+    if let Some(agent) = &config.identity.workload_api {
+        workload_api::spawn(agent, &parts, &stopped, &mut tasks);
+    }
     tasks.spawn(named("policy", policies::keep(config.policy_files(), Arc::clone(&parts), stopped.clone())));
     tasks.spawn(named("expiry", expire(Arc::clone(&parts), stopped.clone())));
     let early = tokio::select! {

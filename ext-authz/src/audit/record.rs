@@ -29,15 +29,15 @@ pub enum Record {
     Signal(SignalRecord),
 }
 
-/// A new policy set or bundle set.
+/// A new policy set, bundle set or SVID of our own.
 pub struct Change {
     /// When.
     pub at: Timestamp,
-    /// `policy` or `bundle`.
+    /// `policy`, `bundle`, `jwt_bundle` or `svid`.
     pub what: &'static str,
-    /// `accepted` or `refused`.
+    /// `accepted`, `refused`, or `dropped` for what an agent took back.
     pub result: &'static str,
-    /// Digest, or what is wrong.
+    /// Digest or the like, or what is wrong.
     pub detail: String,
 }
 

@@ -4,16 +4,19 @@ use super::{
     knob::{Knob, KnobDefault},
     reader::Reader,
     scalar,
+    workload_api::WorkloadApiConfig,
 };
 use crate::identity::BundleSource;
 
 /// Trust in certificates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdentityConfig {
-    /// One bundle for each trust domain; at least one, no trust domain twice.
+    /// One bundle for each trust domain, no trust domain twice; none if trust comes from elsewhere.
     pub trust_bundles: Vec<BundleSource>,
     /// Whether the leaf may come from the newest `x-forwarded-client-cert` element alone.
     pub trust_xfcc: bool,
+    /// The agent to ask, if any.
+    pub workload_api: Option<WorkloadApiConfig>,
 }
 
 pub(super) const KNOBS: &[Knob] = &[
@@ -36,14 +39,25 @@ pub(super) const KNOBS: &[Knob] = &[
 
 impl IdentityConfig {
     pub(super) fn read(reader: &Reader<'_>) -> Option<Self> {
-        let (trust_bundles, trust_xfcc) = (trust_bundles(reader), reader.value("identity.trust_xfcc", scalar::boolean));
-        Some(Self { trust_bundles: trust_bundles?, trust_xfcc: trust_xfcc? })
+        let workload_api = WorkloadApiConfig::read(reader);
+        // An agent that is configured wrongly was meant all the same.
+        let from_elsewhere = !matches!(workload_api, Some(None));
+        let trust_bundles = trust_bundles(reader, from_elsewhere);
+        let trust_xfcc = reader.value("identity.trust_xfcc", scalar::boolean);
+        Some(Self { trust_bundles: trust_bundles?, trust_xfcc: trust_xfcc?, workload_api: workload_api? })
     }
 }
 
-fn trust_bundles(reader: &Reader<'_>) -> Option<Vec<BundleSource>> {
+/// Somebody must say whom to trust: files, unless trust comes `from_elsewhere`.
+fn trust_bundles(reader: &Reader<'_>, from_elsewhere: bool) -> Option<Vec<BundleSource>> {
+    if reader.set(TRUST_BUNDLES).is_none() {
+        if !from_elsewhere {
+            reader.missing_because(TRUST_BUNDLES, NO_TRUST.to_owned());
+        }
+        return from_elsewhere.then(Vec::new);
+    }
     let mut bundles: Vec<Option<BundleSource>> = Vec::new();
-    for item in reader.items("identity.trust_bundles")? {
+    for item in reader.items(TRUST_BUNDLES)? {
         let (trust_domain, file) =
             (reader.field(&item, "trust_domain", scalar::trust_domain), reader.field(&item, "file", scalar::path));
         let bundle = trust_domain
@@ -59,3 +73,7 @@ fn trust_bundles(reader: &Reader<'_>) -> Option<Vec<BundleSource>> {
     }
     bundles.into_iter().collect()
 }
+
+const TRUST_BUNDLES: &str = "identity.trust_bundles";
+const NO_TRUST: &str = "is missing: without a trust domain whose workloads may call nobody is believed; \
+                        write its trust_domain and file, or set identity.workload_api.enabled: true";

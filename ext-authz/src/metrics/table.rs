@@ -81,5 +81,30 @@ pub const TABLE: &[MetricRow] = &[
         "1 while revocations are taken; 0 once the log can't be written: alert, nobody can be revoked.",
     ),
     row("countersign_view_age_seconds", "gauge", "", "Age of the knowledge of the log; 0 with the embedded log."),
+    row(
+        "countersign_svid_expiry_timestamp_seconds",
+        "gauge",
+        "",
+        "When our own SVID expires, in seconds since 1970; 0 while we have none.",
+    ),
+    row("countersign_svid_rotations_total", "counter", "", "SVIDs of our own taken into use."),
+    row(
+        "countersign_workload_api_held",
+        "gauge",
+        "kind",
+        "What is held from the Workload API: SVIDs that may be ours, bundles by trust domain, CRLs.",
+    ),
+    row(
+        "countersign_workload_api_up",
+        "gauge",
+        "stream",
+        "1 while a stream of the Workload API is open and has brought a message.",
+    ),
+    row(
+        "countersign_workload_api_updates_total",
+        "counter",
+        "stream, result",
+        "What streams of the Workload API brought: messages accepted or refused, and ends: lost, denied, call rejected.",
+    ),
     row("countersign_filter_open_streams", "gauge", "", "Requests that connected filters have open, all together."),
 ];

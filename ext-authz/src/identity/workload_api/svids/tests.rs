@@ -5,6 +5,9 @@ use rcgen::KeyPair;
 use super::*;
 use crate::identity::test_pki::{Ca, uri};
 
+/// Makes a good SVID a bad one.
+type Spoil = fn(&mut X509svid);
+
 fn svid(ca: &Ca, id: &str, hint: &str) -> X509svid {
     let pair = KeyPair::generate().unwrap();
     let leaf = ca.leaf_for(&pair, |params| params.subject_alt_names = vec![uri(id)]);
@@ -101,7 +104,7 @@ fn a_message_with_a_mandatory_field_at_its_default_is_discarded_and_the_last_sta
     let good = svid(&ca, "spiffe://td/a", "");
     let (agent, own) = agent(Choice::First);
     agent.take(&message(&[&good])).unwrap();
-    let spoil: [(&str, fn(&mut X509svid)); 4] = [
+    let spoil: [(&str, Spoil); 4] = [
         ("X509SVID.spiffe_id", |svid| svid.spiffe_id.clear()),
         ("X509SVID.x509_svid", |svid| svid.x509_svid.clear()),
         ("X509SVID.x509_svid_key", |svid| svid.x509_svid_key.clear()),
@@ -125,7 +128,7 @@ fn garbage_is_discarded_and_the_last_stays() {
     let good = svid(&ca, "spiffe://td/a", "");
     let (agent, own) = agent(Choice::First);
     agent.take(&message(&[&good])).unwrap();
-    let spoil: [(&str, fn(&mut X509svid)); 6] = [
+    let spoil: [(&str, Spoil); 6] = [
         ("certificate 1 is none", |svid| svid.x509_svid = vec![1, 2, 3].into()),
         ("certificate 2 is none", |svid| svid.x509_svid = [svid.x509_svid.as_ref(), b"tail"].concat().into()),
         ("private key", |svid| svid.x509_svid_key = vec![1, 2, 3].into()),

@@ -47,6 +47,8 @@ pub struct Mesh {
 pub struct MeshBuilder {
     mode: Mode,
     policies: String,
+    authority: Authority,
+    agent: Option<String>,
     lease: String,
     tcp: bool,
     workers: u32,
@@ -90,6 +92,8 @@ impl Mesh {
         MeshBuilder {
             mode,
             policies,
+            authority: Authority::new("demo.test").with_intermediate(),
+            agent: None,
             lease: "3s".to_owned(),
             tcp: false,
             workers: 1,
@@ -232,6 +236,19 @@ impl MeshBuilder {
         self
     }
 
+    /// An authority of `demo.test` that the test has made already.
+    pub fn authority(mut self, authority: Authority) -> Self {
+        self.authority = authority;
+        self
+    }
+
+    /// A sidecar that has SVID and trust from an agent, and no bundle in a file; `how` are the fields of `workload_api`
+    /// beside `enabled`.
+    pub fn agent(mut self, how: &str) -> Self {
+        self.agent = Some(how.to_owned());
+        self
+    }
+
     /// Another lease.
     pub fn lease(mut self, lease: &str) -> Self {
         lease.clone_into(&mut self.lease);
@@ -271,12 +288,12 @@ impl MeshBuilder {
     /// Boots service, sidecar and Envoy, in this order.
     pub async fn start(self) -> Mesh {
         let dir = tempfile::Builder::new().prefix("mesh-").tempdir().unwrap();
-        let authority = Authority::new("demo.test").with_intermediate();
+        let authority = self.authority;
         fs::write(dir.path().join("bundle.pem"), authority.bundle_pem()).unwrap();
         fs::write(dir.path().join("policy.cedar"), &self.policies).unwrap();
         let upstream = Upstream::start().await;
         let admin = Door::Unix(dir.path().join("admin.sock"));
-        let mut sidecar = Sidecar::spawn(dir.path(), &config(&self.lease, self.tcp), admin);
+        let mut sidecar = Sidecar::spawn(dir.path(), &config(self.agent.as_deref(), &self.lease, self.tcp), admin);
         if self.ready {
             sidecar.until_ready().await;
         }
@@ -315,16 +332,18 @@ pub fn wasm() -> PathBuf {
     path
 }
 
-fn config(lease: &str, tcp: bool) -> String {
+fn config(agent: Option<&str>, lease: &str, tcp: bool) -> String {
+    let identity = agent.map_or_else(
+        || "trust_bundles: [{ trust_domain: demo.test, file: bundle.pem }]".to_owned(),
+        |how| format!("workload_api: {{ enabled: true, {how} }}"),
+    );
     let tcp = if tcp { "ext_authz_tcp: { address: 127.0.0.1:0, allow_plaintext: true }" } else { "" };
     format!(
         r"
 service:
   name: orders
 identity:
-  trust_bundles:
-    - trust_domain: demo.test
-      file: bundle.pem
+  {identity}
 policy:
   files: [policy.cedar]
 listen:

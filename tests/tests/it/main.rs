@@ -20,3 +20,4 @@ mod restart;
 mod revocation;
 mod stress;
 mod tidy;
+mod workload_api;

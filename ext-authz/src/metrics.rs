@@ -84,10 +84,10 @@ pub struct Metrics {
     pub ready: IntGaugeVec,
     /// Age of the knowledge of the log.
     pub view_age: IntGauge,
-    /// When our own SVID expires, in seconds since 1970; 0 without one.
-    pub svid_expiry: IntGauge,
-    /// SVIDs taken into use.
-    pub svid_rotations: IntCounter,
+    /// SVIDs of our own, by result.
+    pub svid_reloads: IntCounterVec,
+    /// When our own SVID ends, in seconds since 1970; 0 without one.
+    pub own_svid_expires: IntGauge,
     /// 1 while a stream of the Workload API is open and has brought a message.
     pub workload_api_up: IntGaugeVec,
     /// What is held from the Workload API, by kind.
@@ -133,8 +133,8 @@ impl Metrics {
             audit_lost: make.counter("countersign_audit_lost_total")?,
             ready: make.gauges("countersign_ready", &["part"])?,
             view_age: make.gauge("countersign_view_age_seconds")?,
-            svid_expiry: make.gauge("countersign_svid_expiry_timestamp_seconds")?,
-            svid_rotations: make.counter("countersign_svid_rotations_total")?,
+            svid_reloads: make.counters("countersign_svid_reloads_total", &["result"])?,
+            own_svid_expires: make.gauge("countersign_own_svid_expiration_timestamp_seconds")?,
             workload_api_up: make.gauges("countersign_workload_api_up", &["stream"])?,
             workload_api_held: make.gauges("countersign_workload_api_held", &["kind"])?,
             workload_api_updates: make.counters("countersign_workload_api_updates_total", &["stream", "result"])?,
@@ -185,6 +185,9 @@ impl Metrics {
         }
         for part in Part::ALL {
             self.ready.with_label_values(&[part.as_str()]).set(0);
+        }
+        for result in ["accepted", "refused", "withdrawn"] {
+            self.svid_reloads.with_label_values(&[result]);
         }
         for feed in Feed::ALL {
             self.workload_api_up.with_label_values(&[feed.as_str()]).set(0);

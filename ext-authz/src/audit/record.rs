@@ -33,9 +33,9 @@ pub enum Record {
 pub struct Change {
     /// When.
     pub at: Timestamp,
-    /// `policy`, `bundle`, `jwt_bundle` or `svid`.
+    /// `policy`, `bundle` or `svid`.
     pub what: &'static str,
-    /// `accepted`, `refused`, or `dropped` for what an agent took back.
+    /// `accepted`, `refused`, or `withdrawn` for what its source took back.
     pub result: &'static str,
     /// Digest or the like, or what is wrong.
     pub detail: String,

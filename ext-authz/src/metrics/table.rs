@@ -82,12 +82,17 @@ pub const TABLE: &[MetricRow] = &[
     ),
     row("countersign_view_age_seconds", "gauge", "", "Age of the knowledge of the log; 0 with the embedded log."),
     row(
-        "countersign_svid_expiry_timestamp_seconds",
+        "countersign_own_svid_expiration_timestamp_seconds",
         "gauge",
         "",
-        "When our own SVID expires, in seconds since 1970; 0 while we have none.",
+        "When the sidecar's own SVID ends, in seconds since 1970; 0 without one.",
     ),
-    row("countersign_svid_rotations_total", "counter", "", "SVIDs of our own taken into use."),
+    row(
+        "countersign_svid_reloads_total",
+        "counter",
+        "result",
+        "SVIDs of our own read, accepted or refused, or withdrawn by their source.",
+    ),
     row(
         "countersign_workload_api_held",
         "gauge",

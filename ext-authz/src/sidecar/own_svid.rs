@@ -15,19 +15,24 @@ pub(super) fn note(parts: &Parts, change: &SvidChange, offered: &str) {
         SvidChange::Same => {}
         SvidChange::New { id, not_after } => {
             let expires = not_after.as_millis() / 1000;
-            parts.metrics.svid_rotations.inc();
-            parts.metrics.svid_expiry.set(i64::try_from(expires).unwrap_or(i64::MAX));
+            parts.metrics.own_svid_expires.set(i64::try_from(expires).unwrap_or(i64::MAX));
             info!(%id, expires, offered, "own SVID in use");
             record(parts, "accepted", format!("{id} until {expires}, {offered}"));
         }
         SvidChange::Gone { id, why } => {
-            parts.metrics.svid_expiry.set(0);
+            parts.metrics.own_svid_expires.set(0);
             error!(%id, why, "own SVID is no longer used, new connections of ours have none");
-            record(parts, "dropped", format!("{id}: {why}"));
+            record(parts, "withdrawn", format!("{id}: {why}"));
         }
     }
 }
 
+/// Accounts for an SVID that was not taken.
+pub(super) fn refused(parts: &Parts, why: String) {
+    record(parts, "refused", why);
+}
+
 fn record(parts: &Parts, result: &'static str, detail: String) {
+    parts.metrics.svid_reloads.with_label_values(&[result]).inc();
     parts.audit.record(Record::Change(Change { at: clock::now(), what: "svid", result, detail }));
 }

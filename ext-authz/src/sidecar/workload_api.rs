@@ -7,7 +7,7 @@ use tokio::{sync::watch, task::JoinSet};
 use tonic::Streaming;
 use tracing::{error, info, warn};
 
-use super::{Parts, SidecarError, named, own_svid};
+use super::{Parts, SidecarError, named, own_svid, trust};
 use crate::{
     audit::{Change, Record},
     clock,
@@ -52,7 +52,10 @@ async fn follow_svids(desk: Desk, svids: AgentSvids) {
                 desk.holds("svids", taken.offered);
                 own_svid::note(&desk.parts, &taken.change, &format!("one of {} that the agent gives", taken.offered));
             }
-            Err(why) => desk.refused("svid", &why, "discarded, what came before stays"),
+            Err(why) => {
+                desk.refused(&why);
+                own_svid::refused(&desk.parts, format!("Workload API: {why}"));
+            }
         },
         News::Ended { failure, retry_in } => {
             let change = svids.end(&failure);
@@ -73,15 +76,19 @@ async fn follow_bundles(desk: Desk, mut bundles: AgentBundles) {
                 if taken.refused.is_empty() {
                     desk.accepted();
                 } else {
-                    desk.refused_in_part(&taken.refused);
+                    let whys: Vec<String> = taken.refused.iter().map(ToString::to_string).collect();
+                    desk.refused_in_part(&whys.join("; "));
                 }
                 desk.holds("x509_bundles", taken.trust_domains);
                 desk.holds("crls", taken.lists);
             }
-            Err(why) => desk.refused("bundle", &why, "discarded, what came before stays"),
+            Err(why) => {
+                desk.refused(&why);
+                trust::note(&desk.parts, "refused", format!("Workload API: {why}"));
+            }
         },
         News::Ended { failure, retry_in } => {
-            let dropped = bundles.end(&failure, clock::now(), later(retry_in));
+            let dropped = bundles.end(&failure, later(retry_in));
             desk.ended(&failure, retry_in, "its bundles stay in force");
             if matches!(failure, Failure::Denied { .. }) {
                 desk.holds("x509_bundles", 0);
@@ -90,7 +97,8 @@ async fn follow_bundles(desk: Desk, mut bundles: AgentBundles) {
             if dropped > 0 {
                 let detail = format!("{dropped} trust domains of the agent: {failure}");
                 error!(dropped, "the agent's bundles are no longer trusted");
-                desk.record("bundle", "dropped", detail);
+                let change = Change { at: clock::now(), what: "bundle", result: "withdrawn", detail };
+                desk.parts.audit.record(Record::Change(change));
             }
         }
     };
@@ -103,7 +111,7 @@ async fn follow_jwt_bundles(desk: Desk) {
         match news {
             News::Message(message) => match bundles.take(message) {
                 Ok(()) => desk.accepted(),
-                Err(why) => desk.refused("jwt_bundle", &why, "discarded, what came before stays"),
+                Err(why) => desk.refused(&why),
             },
             News::Ended { failure, retry_in } => {
                 bundles.end(&failure);
@@ -132,25 +140,22 @@ impl Desk {
         self.is_up(true);
     }
 
-    fn refused(&self, what: &'static str, why: &InvalidMessage, effect: &str) {
+    fn refused(&self, why: &InvalidMessage) {
         self.count("refused");
         // The stream works, whatever it brings.
         self.is_up(true);
+        let effect = "discarded, what came before stays";
         error!(stream = self.feed.as_str(), %why, effect, "a message of the Workload API was refused, report it to whoever runs the agent");
-        self.record(what, "refused", format!("Workload API: {why}"));
     }
 
-    fn refused_in_part(&self, refused: &[InvalidMessage]) {
-        let whys: Vec<String> = refused.iter().map(ToString::to_string).collect();
-        let whys = whys.join("; ");
+    fn refused_in_part(&self, why: &str) {
         self.count("refused");
         self.is_up(true);
         error!(
             stream = self.feed.as_str(),
-            why = whys,
-            "a part of a message of the Workload API was refused, the rest is in force"
+            why, "a part of a message of the Workload API was refused, the rest is in force"
         );
-        self.record("bundle", "refused", format!("Workload API: {whys}"));
+        trust::note(&self.parts, "refused", format!("Workload API: {why}"));
     }
 
     fn ended(&self, failure: &Failure, retry_in: Duration, effect: &str) {
@@ -175,9 +180,5 @@ impl Desk {
 
     fn count(&self, result: &str) {
         self.parts.metrics.workload_api_updates.with_label_values(&[self.feed.as_str(), result]).inc();
-    }
-
-    fn record(&self, what: &'static str, result: &'static str, detail: String) {
-        self.parts.audit.record(Record::Change(Change { at: clock::now(), what, result, detail }));
     }
 }

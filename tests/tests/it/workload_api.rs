@@ -156,10 +156,10 @@ async fn the_first_delivery_makes_the_sidecar_ready_and_callers_allowed() {
         let stranger = Authority::new("else.test").issue("/web");
         assert_eq!(status(&mut connect(&mesh, &stranger).await).await, StatusCode::UNAUTHORIZED, "{mode:?}");
         // That we have no SVID is nothing to callers.
-        assert_eq!(mesh.sidecar.metric("countersign_svid_expiry_timestamp_seconds", &[]).await, 0.0);
+        assert_eq!(mesh.sidecar.metric("countersign_own_svid_expiration_timestamp_seconds", &[]).await, 0.0);
         agent.give_svids(&[(&own, &mesh.authority, "")]);
-        until(&mesh, "countersign_svid_rotations_total", &[], 1.0).await;
-        assert!(mesh.sidecar.metric("countersign_svid_expiry_timestamp_seconds", &[]).await > 1.7e9);
+        until(&mesh, "countersign_svid_reloads_total", &["accepted"], 1.0).await;
+        assert!(mesh.sidecar.metric("countersign_own_svid_expiration_timestamp_seconds", &[]).await > 1.7e9);
         mesh.audited("our SVID", |line| {
             line["kind"] == "svid"
                 && line["result"] == "accepted"
@@ -184,7 +184,7 @@ async fn bundles_and_svid_rotate_under_load_without_a_failed_request() {
             agent.give_bundles(&[&mesh.authority, &next]);
             agent.give_svids(&[(&mesh.authority.issue(SIDECAR), &mesh.authority, "")]);
             until_answered(&mut probe, StatusCode::OK).await;
-            until(&mesh, "countersign_svid_rotations_total", &[], f64::from(2 + round)).await;
+            until(&mesh, "countersign_svid_reloads_total", &["accepted"], f64::from(2 + round)).await;
             load.goes_on().await;
             agent.give_bundles(&[&mesh.authority]);
             until_answered(&mut probe, StatusCode::UNAUTHORIZED).await;
@@ -256,7 +256,11 @@ async fn an_agent_that_dies_or_cuts_its_streams_costs_no_request_and_is_found_ag
         agent.give_bundles(&[&mesh.authority]);
         until_answered(&mut connect(&mesh, &partner.issue("/web")).await, StatusCode::UNAUTHORIZED).await;
         load.stop().await;
-        assert_eq!(mesh.sidecar.metric("countersign_svid_rotations_total", &[]).await, 1.0, "the SVID was kept");
+        assert_eq!(
+            mesh.sidecar.metric("countersign_svid_reloads_total", &["accepted"]).await,
+            1.0,
+            "the SVID was kept"
+        );
         assert!(mesh.sidecar.is_ready().await);
     }
 }
@@ -266,21 +270,21 @@ async fn what_the_agent_denies_in_mid_life_is_used_no_longer_until_it_gives_it_a
     for mode in Mode::ALL {
         let (hop, agent, _) = World::generous().hop(mode, "");
         let mesh = hop.start().await;
-        until(&mesh, "countersign_svid_rotations_total", &[], 1.0).await;
+        until(&mesh, "countersign_svid_reloads_total", &["accepted"], 1.0).await;
         let mut ours = connect(&mesh, &mesh.authority.issue(CALLER)).await;
         warm(&mut ours).await;
         agent.answer_svids(Answer::deny());
-        until(&mesh, "countersign_svid_expiry_timestamp_seconds", &[], 0.0).await;
-        mesh.audited("our SVID", |line| line["kind"] == "svid" && line["result"] == "dropped").await;
+        until(&mesh, "countersign_own_svid_expiration_timestamp_seconds", &[], 0.0).await;
+        mesh.audited("our SVID", |line| line["kind"] == "svid" && line["result"] == "withdrawn").await;
         warm(&mut ours).await;
         agent.answer_bundles(Answer::deny());
         until_answered(&mut ours, StatusCode::UNAUTHORIZED).await;
-        mesh.audited("bundles", |line| line["kind"] == "bundle" && line["result"] == "dropped").await;
+        mesh.audited("bundles", |line| line["kind"] == "bundle" && line["result"] == "withdrawn").await;
         until(&mesh, "countersign_workload_api_held", &["x509_bundles"], 0.0).await;
         agent.give_svids(&[(&mesh.authority.issue(SIDECAR), &mesh.authority, "")]);
         agent.give_bundles(&[&mesh.authority]);
         until_answered(&mut ours, StatusCode::OK).await;
-        until(&mesh, "countersign_svid_rotations_total", &[], 2.0).await;
+        until(&mesh, "countersign_svid_reloads_total", &["accepted"], 2.0).await;
     }
 }
 
@@ -297,15 +301,19 @@ async fn the_chosen_svid_is_used_and_none_once_it_is_gone() {
     })
     .await;
     agent.give_svids(&[(&other, &mesh.authority, "")]);
-    until(&mesh, "countersign_svid_expiry_timestamp_seconds", &[], 0.0).await;
-    assert_eq!(mesh.sidecar.metric("countersign_svid_rotations_total", &[]).await, 1.0, "not another one instead");
+    until(&mesh, "countersign_own_svid_expiration_timestamp_seconds", &[], 0.0).await;
+    assert_eq!(
+        mesh.sidecar.metric("countersign_svid_reloads_total", &["accepted"]).await,
+        1.0,
+        "not another one instead"
+    );
 }
 
 #[tokio::test]
 async fn garbage_is_refused_aloud_and_what_was_good_stays() {
     let (hop, agent, partner) = World::generous().hop(Mode::ExtAuthz, "");
     let mesh = hop.start().await;
-    until(&mesh, "countersign_svid_rotations_total", &[], 1.0).await;
+    until(&mesh, "countersign_svid_reloads_total", &["accepted"], 1.0).await;
     let (mut ours, mut theirs) =
         (connect(&mesh, &mesh.authority.issue(CALLER)).await, connect(&mesh, &partner.issue("/web")).await);
     // The partner's bundle is broken, ours rotates all the same.
@@ -329,8 +337,8 @@ async fn garbage_is_refused_aloud_and_what_was_good_stays() {
     agent.answer_svids(Answer::Message(X509svidResponse { svids: vec![keyless], ..Default::default() }));
     eventually("two refusals", async || (updates(&mesh, "x509_svids", "refused").await == 2.0).then_some(())).await;
     assert_eq!((status(&mut ours).await, status(&mut theirs).await), (StatusCode::OK, StatusCode::OK));
-    assert_eq!(mesh.sidecar.metric("countersign_svid_rotations_total", &[]).await, 1.0);
-    assert!(mesh.sidecar.metric("countersign_svid_expiry_timestamp_seconds", &[]).await > 0.0);
+    assert_eq!(mesh.sidecar.metric("countersign_svid_reloads_total", &["accepted"]).await, 1.0);
+    assert!(mesh.sidecar.metric("countersign_own_svid_expiration_timestamp_seconds", &[]).await > 0.0);
     // More than one message may have is not even read.
     let many = HashMap::from([("spiffe://demo.test".to_owned(), vec![0; 5 << 20])]);
     agent.give_raw_bundles(many);

@@ -18,7 +18,7 @@ use crate::{
 /// Keeps the bundles that the agent gives, and the CRLs beside them.
 pub struct AgentBundles {
     trust: TrustStore,
-    held: BTreeMap<TrustDomain, Arc<Bundle>>,
+    held: BTreeMap<TrustDomain, Held>,
     lists: RevocationLists,
 }
 
@@ -53,25 +53,29 @@ impl AgentBundles {
         let mut held = BTreeMap::new();
         for (trust_domain, der) in named {
             match Bundle::from_der(&der) {
-                Ok(bundle) => drop(held.insert(trust_domain, Arc::new(bundle))),
+                Ok(bundle) => {
+                    let bundle = Arc::new(bundle);
+                    held.insert(trust_domain, Held { bundle, fetched_at: now, next_refresh: None, trouble: None });
+                }
                 Err(why) => {
-                    held.extend(self.held.remove_entry(&trust_domain));
-                    refused.push(InvalidMessage::Bundle { trust_domain, why });
+                    let old = self.held.get(&trust_domain).cloned();
+                    let why = InvalidMessage::Bundle { trust_domain: trust_domain.clone(), why };
+                    held.extend(old.map(|old| (trust_domain, Held { trouble: Some(why.to_string()), ..old })));
+                    refused.push(why);
                 }
             }
         }
-        self.hold(held, now);
-        self.note(&refused);
+        self.hold(held);
         refused.extend(self.lists.take(message.crl).err());
         Ok(BundlesTaken { trust_domains: self.held.len(), lists: self.lists.len(), refused })
     }
 
     /// Takes the end of the stream; says how many trust domains were dropped. A denial says that we are entitled to no
     /// bundle, and is a redaction of all (Workload API §5.2.2); an agent that is gone takes nothing away.
-    pub fn end(&mut self, failure: &Failure, now: Timestamp, retry_at: Timestamp) -> usize {
+    pub fn end(&mut self, failure: &Failure, retry_at: Timestamp) -> usize {
         if matches!(failure, Failure::Denied { .. }) {
             let dropped = self.held.len();
-            self.hold(BTreeMap::new(), now);
+            self.hold(BTreeMap::new());
             self.lists.clear();
             return dropped;
         }
@@ -81,21 +85,9 @@ impl AgentBundles {
         0
     }
 
-    fn hold(&mut self, held: BTreeMap<TrustDomain, Arc<Bundle>>, now: Timestamp) {
-        let entry = |(name, bundle): (&TrustDomain, &Arc<Bundle>)| {
-            let held = Held { bundle: Arc::clone(bundle), fetched_at: now, next_refresh: None, trouble: None };
-            (name.clone(), held)
-        };
-        self.trust.replace(Origin::WorkloadApi, held.iter().map(entry).collect());
+    fn hold(&mut self, held: BTreeMap<TrustDomain, Held>) {
+        self.trust.replace(Origin::WorkloadApi, held.clone());
         self.held = held;
-    }
-
-    fn note(&self, refused: &[InvalidMessage]) {
-        for why in refused {
-            if let InvalidMessage::Bundle { trust_domain, .. } = why {
-                self.trust.note_trouble(trust_domain, Origin::WorkloadApi, &why.to_string(), None);
-            }
-        }
     }
 }
 

@@ -61,13 +61,15 @@ fn a_bundle_that_is_none_keeps_the_old_one_and_does_not_hold_up_the_others() {
     let both = [a.der.as_ref(), b.der.as_ref()].concat();
     let (mut agent, trust) = agent();
     agent.take(message(&[("spiffe://a", &a.der), ("spiffe://b", &both)]), now()).unwrap();
+    let later = now().saturating_add_millis(1000);
     for garbage in [b"garbage".as_ref(), a.leaf(|_| ()).as_ref()] {
-        let taken = agent.take(message(&[("spiffe://a", garbage), ("spiffe://b", &b.der)]), now()).unwrap();
+        let taken = agent.take(message(&[("spiffe://a", garbage), ("spiffe://b", &b.der)]), later).unwrap();
         assert_eq!((taken.trust_domains, taken.refused.len()), (2, 1));
         assert_eq!(trusted(&trust), [("a".to_owned(), 1), ("b".to_owned(), 1)]);
     }
     let trouble = trust.in_force().into_iter().find_map(|(name, _, held)| (name.as_str() == "a").then_some(held));
-    assert!(trouble.unwrap().trouble.unwrap().contains("bundle of a"));
+    let trouble = trouble.unwrap();
+    assert!(trouble.trouble.unwrap().contains("bundle of a") && trouble.fetched_at == now(), "it was not confirmed");
     let unknown = agent.take(message(&[("spiffe://c", b"garbage"), ("spiffe://b", &b.der)]), now()).unwrap();
     assert_eq!((unknown.trust_domains, unknown.refused.len()), (1, 1), "there is no old one of c");
 }
@@ -91,7 +93,7 @@ fn a_denial_takes_all_back_and_an_agent_that_is_gone_nothing() {
     let (mut agent, trust) = agent();
     agent.take(X509BundlesResponse { crl: vec![list()], ..message(&[("spiffe://a", &a.der)]) }, now()).unwrap();
     for failure in [Failure::closed(), Failure::Rejected { what: String::new() }] {
-        assert_eq!(agent.end(&failure, now(), now()), 0);
+        assert_eq!(agent.end(&failure, now()), 0);
         assert_eq!(trusted(&trust).len(), 1);
         let (_, origin, held) = trust.in_force().remove(0);
         assert_eq!(
@@ -99,7 +101,7 @@ fn a_denial_takes_all_back_and_an_agent_that_is_gone_nothing() {
             (Origin::WorkloadApi, Some(failure.to_string()), Some(now()))
         );
     }
-    assert_eq!(agent.end(&Failure::Denied { what: String::new() }, now(), now()), 1);
+    assert_eq!(agent.end(&Failure::Denied { what: String::new() }, now()), 1);
     assert!(trusted(&trust).is_empty() && agent.lists.is_empty());
 }
 
@@ -112,7 +114,7 @@ fn what_a_file_says_of_a_trust_domain_stays_whatever_the_agent_says() {
     trust.put(&td, Origin::File, held.clone());
     agent.take(message(&[("spiffe://a", &a.der), ("spiffe://b", &a.der)]), now()).unwrap();
     assert_eq!(trust.bundles().get(&td), Some(&held.bundle));
-    agent.end(&Failure::Denied { what: String::new() }, now(), now());
+    agent.end(&Failure::Denied { what: String::new() }, now());
     assert_eq!(trusted(&trust), [("a".to_owned(), 1)]);
 }
 

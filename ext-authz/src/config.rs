@@ -8,6 +8,7 @@ use std::{
 mod audit;
 mod cache;
 mod drain;
+mod environment;
 mod error;
 mod forwarding;
 mod identity;
@@ -22,10 +23,12 @@ mod service;
 mod shape;
 mod signals;
 pub(crate) mod tree;
+mod workload_api;
 
 pub use audit::AuditConfig;
 pub use cache::CacheConfig;
 pub use drain::DrainConfig;
+pub use environment::Environment;
 pub use error::{ConfigError, ConfigErrors};
 pub use identity::IdentityConfig;
 pub use knob::{Knob, KnobDefault};
@@ -35,6 +38,7 @@ pub use log::{LogConfig, LogFormat};
 pub use policy::PolicyConfig;
 pub use service::ServiceConfig;
 pub use signals::SignalsConfig;
+pub use workload_api::WorkloadApiConfig;
 
 use crate::policy::PolicyFiles;
 use reader::Reader;
@@ -65,13 +69,13 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads `file`.
+    /// Reads `file`, in the environment of this process.
     ///
     /// # Errors
     /// That it can't be read, or everything that is wrong with it.
     pub fn load(file: &Path) -> Result<Self, ConfigErrors> {
         match fs::read_to_string(file) {
-            Ok(text) => Self::parse(&text, file),
+            Ok(text) => Self::parse_in(&text, file, &Environment::of_process()),
             Err(error) => Err(ConfigErrors::unreadable(file, &error)),
         }
     }
@@ -81,12 +85,20 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigErrors> {
+        Self::parse_in(text, file, &Environment::default())
+    }
+
+    /// As [`Config::parse`], in an environment that may say what `text` leaves to it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with either.
+    pub fn parse_in(text: &str, file: &Path, environment: &Environment) -> Result<Self, ConfigErrors> {
         let refuse = |errors| Err(ConfigErrors::new(file, errors));
         let root = match tree::parse(text) {
             Ok(root) => root,
             Err(error) => return refuse(vec![error]),
         };
-        let reader = Reader::new(&root, base_of(file));
+        let reader = Reader::new(&root, base_of(file), environment);
         shape::check(&root, &reader);
         let config = Self::read(&reader);
         match (config, reader.into_errors()) {
@@ -132,6 +144,7 @@ pub fn knobs() -> impl Iterator<Item = &'static Knob> {
         service::KNOBS,
         identity::KNOBS,
         forwarding::KNOBS,
+        workload_api::KNOBS,
         policy::KNOBS,
         cache::KNOBS,
         listen::KNOBS,

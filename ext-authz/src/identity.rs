@@ -2,6 +2,7 @@
 
 mod bundle;
 mod bundle_files;
+mod der;
 mod identified;
 mod leaf;
 mod memo;
@@ -17,6 +18,7 @@ mod test_pki;
 mod trust_store;
 mod validity;
 mod verifier;
+pub mod workload_api;
 
 pub use bundle::{Bundle, Bundles, InvalidBundle, TrustDigest};
 pub use bundle_files::{BundleFiles, BundleSource, InvalidBundleFile, InvalidBundleFiles, Reload};

@@ -11,6 +11,7 @@ use prometheus::{
 
 use crate::{
     check::Source,
+    identity::workload_api::Feed,
     state::Part,
     tls::{Listener, Outcome},
 };
@@ -99,6 +100,12 @@ pub struct Metrics {
     pub tls_refused_requests: IntCounterVec,
     /// Age of the knowledge of the log.
     pub view_age: IntGauge,
+    /// 1 while a stream of the Workload API is open and has brought a message.
+    pub workload_api_up: IntGaugeVec,
+    /// What is held from the Workload API, by kind.
+    pub workload_api_held: IntGaugeVec,
+    /// What the streams of the Workload API brought, by stream and result.
+    pub workload_api_updates: IntCounterVec,
 }
 
 /// From a cached hit in memory to a slow evaluation, in seconds.
@@ -137,11 +144,14 @@ impl Metrics {
             audit_written: make.counter("countersign_audit_records_total")?,
             audit_lost: make.counter("countersign_audit_lost_total")?,
             ready: make.gauges("countersign_ready", &["part"])?,
-            svid_reloads: make.counters("countersign_svid_reloads_total", &["result"])?,
-            own_svid_expires: make.gauge("countersign_own_svid_expiration_timestamp_seconds")?,
             tls_handshakes: make.counters("countersign_tls_handshakes_total", &["listener", "result"])?,
             tls_refused_requests: make.counters("countersign_tls_refused_requests_total", &["listener", "result"])?,
             view_age: make.gauge("countersign_view_age_seconds")?,
+            svid_reloads: make.counters("countersign_svid_reloads_total", &["result"])?,
+            own_svid_expires: make.gauge("countersign_own_svid_expiration_timestamp_seconds")?,
+            workload_api_up: make.gauges("countersign_workload_api_up", &["stream"])?,
+            workload_api_held: make.gauges("countersign_workload_api_held", &["kind"])?,
+            workload_api_updates: make.counters("countersign_workload_api_updates_total", &["stream", "result"])?,
             registry: registry.clone(),
         };
         metrics.create_closed_labels();
@@ -194,6 +204,19 @@ impl Metrics {
             self.ready.with_label_values(&[part.as_str()]).set(0);
         }
         self.create_tls_labels();
+        self.create_workload_api_labels();
+    }
+
+    fn create_workload_api_labels(&self) {
+        for feed in Feed::ALL {
+            self.workload_api_up.with_label_values(&[feed.as_str()]).set(0);
+            for result in ["accepted", "denied", "lost", "refused", "rejected"] {
+                self.workload_api_updates.with_label_values(&[feed.as_str(), result]);
+            }
+        }
+        for kind in ["crls", "jwt_bundles", "svids", "x509_bundles"] {
+            self.workload_api_held.with_label_values(&[kind]).set(0);
+        }
     }
 
     fn create_tls_labels(&self) {

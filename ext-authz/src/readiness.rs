@@ -98,7 +98,9 @@ fn status(part: Part, detail: Option<String>) -> PartStatus {
     let remedy = match part {
         Part::Log => "not replayed yet, see the log for what keeps signals.log from opening",
         Part::Policy => "no policy set accepted yet, see the log or run `countersign policy validate`",
-        Part::Trust => "no trust bundle accepted yet, see the log for the file that was refused",
+        Part::Trust => {
+            "no trust bundle accepted yet, see the log for the file that was refused or the agent that can't be heard"
+        }
     };
     let ok = detail.is_some();
     PartStatus { name: part.as_str(), ok, detail: detail.unwrap_or_else(|| remedy.to_owned()) }

@@ -17,7 +17,10 @@ use crate::{
     config::Config,
     filters::Filters,
     grpc::{desk::Desk, watch::Watching},
-    identity::{Bundles, InvalidSvidFiles, OwnIdentity, TrustStore, Verifier},
+    identity::{
+        Bundles, InvalidSvidFiles, OwnIdentity, TrustStore, Verifier,
+        workload_api::{JwtBundles, RevocationLists},
+    },
     metrics::Metrics,
     readiness::Readiness,
     signals::{Entry, Log, LogError, SignalPlane, SubmitError},
@@ -30,6 +33,7 @@ mod own;
 mod policies;
 mod servers;
 mod trust;
+mod workload_api;
 
 /// Why a sidecar could not start, or ended by itself.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +77,10 @@ pub(crate) struct Parts {
     trust: TrustStore,
     /// The SVID for our own listeners and requests.
     own: OwnIdentity,
+    /// CRLs that the agent gives.
+    lists: RevocationLists,
+    /// Keys for tokens that the agent gives.
+    jwt_bundles: JwtBundles,
     metrics: Arc<Metrics>,
     audit: Audit,
     desk: Arc<Desk>,
@@ -133,7 +141,8 @@ async fn build(config: &Config, metrics: Arc<Metrics>, audit: Audit) -> Result<P
     let (trust, own) = (TrustStore::default(), OwnIdentity::default());
     let needed = (!config.listen.needing_own_svid().is_empty()).then(|| own.clone());
     let readiness = Readiness::new(Arc::clone(&state), Arc::clone(&watching.plane), needed);
-    Ok(Parts { state, verifier, trust, own, metrics, audit, desk, watching, readiness })
+    let (lists, jwt_bundles) = (RevocationLists::default(), JwtBundles::default());
+    Ok(Parts { state, verifier, trust, own, lists, jwt_bundles, metrics, audit, desk, watching, readiness })
 }
 
 /// Opens the log; while another process holds it, waits for that process to end.
@@ -177,10 +186,15 @@ async fn serve(config: &Config, parts: Parts, stop: impl Future<Output = ()>) ->
     servers::spawn(config, &parts, &stopped, &mut tasks)?;
     tasks.spawn(named("trust", trust::keep(Arc::clone(&parts), stopped.clone())));
     let files = config.identity.trust_bundles.clone();
-    tasks.spawn(named("bundle files", trust::keep_files(files, Arc::clone(&parts), stopped.clone())));
+    if !files.is_empty() {
+        tasks.spawn(named("bundle files", trust::keep_files(files, Arc::clone(&parts), stopped.clone())));
+    }
     tasks.spawn(named("own svid", own::keep(Arc::clone(&parts), stopped.clone())));
     let files = config.identity.svid.clone();
     tasks.spawn(named("svid files", own::keep_files(files, Arc::clone(&parts), stopped.clone())));
+    if let Some(agent) = &config.identity.workload_api {
+        workload_api::spawn(agent, &parts, &stopped, &mut tasks);
+    }
     tasks.spawn(named("policy", policies::keep(config.policy_files(), Arc::clone(&parts), stopped.clone())));
     tasks.spawn(named("expiry", expire(Arc::clone(&parts), stopped.clone())));
     let early = tokio::select! {

@@ -1,4 +1,4 @@
-//! Countersign's own protocols with their services and clients; the messages live in `authz_wire`, and no rule lives here.
+//! Protocols as generated: our own with their services and clients, whose messages live in `authz_wire`, and the SPIFFE Workload API. No rule lives here.
 
 /// The control API: messages, `control_client`, `control_server`.
 pub mod control {
@@ -21,5 +21,15 @@ pub mod link {
     mod generated {
         #![allow(missing_docs, clippy::pedantic)]
         tonic::include_proto!("countersign.link.v1");
+    }
+}
+
+/// The SPIFFE Workload API: messages and client. The proto has no package.
+pub mod workload {
+    pub use self::generated::*;
+
+    mod generated {
+        #![allow(missing_docs, clippy::pedantic)]
+        tonic::include_proto!("_");
     }
 }

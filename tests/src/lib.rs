@@ -9,6 +9,7 @@
     reason = "a harness that cannot go on stops the test and says why"
 )]
 
+pub mod agent;
 pub mod authorizer;
 pub mod client;
 pub mod demo;

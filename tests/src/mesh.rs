@@ -47,6 +47,8 @@ pub struct Mesh {
 pub struct MeshBuilder {
     mode: Mode,
     policies: String,
+    authority: Authority,
+    agent: Option<String>,
     lease: String,
     tcp: bool,
     mtls: bool,
@@ -95,6 +97,8 @@ impl Mesh {
         MeshBuilder {
             mode,
             policies,
+            authority: Authority::new("demo.test").with_intermediate(),
+            agent: None,
             lease: "3s".to_owned(),
             tcp: false,
             mtls: false,
@@ -238,6 +242,19 @@ impl MeshBuilder {
         self
     }
 
+    /// An authority of `demo.test` that the test has made already.
+    pub fn authority(mut self, authority: Authority) -> Self {
+        self.authority = authority;
+        self
+    }
+
+    /// A sidecar that has SVID and trust from an agent, and no bundle in a file; `how` are the fields of `workload_api`
+    /// beside `enabled`.
+    pub fn agent(mut self, how: &str) -> Self {
+        self.agent = Some(how.to_owned());
+        self
+    }
+
     /// Another lease.
     pub fn lease(mut self, lease: &str) -> Self {
         lease.clone_into(&mut self.lease);
@@ -283,13 +300,14 @@ impl MeshBuilder {
     /// Boots service, sidecar and Envoy, in this order.
     pub async fn start(self) -> Mesh {
         let dir = tempfile::Builder::new().prefix("mesh-").tempdir().unwrap();
-        let authority = Authority::new("demo.test").with_intermediate();
+        let authority = self.authority;
         fs::write(dir.path().join("bundle.pem"), authority.bundle_pem()).unwrap();
         fs::write(dir.path().join("policy.cedar"), &self.policies).unwrap();
         authority.issue(SIDECAR).write(dir.path(), "svid");
         let upstream = Upstream::start().await;
         let admin = Door::Unix(dir.path().join("admin.sock"));
-        let mut sidecar = Sidecar::spawn(dir.path(), &config(&self.lease, self.tcp, self.mtls), admin);
+        let config = config(self.agent.as_deref(), &self.lease, self.tcp, self.mtls);
+        let mut sidecar = Sidecar::spawn(dir.path(), &config, admin);
         if self.ready {
             sidecar.until_ready().await;
         }
@@ -331,7 +349,11 @@ pub fn wasm() -> PathBuf {
     path
 }
 
-fn config(lease: &str, tcp: bool, mtls: bool) -> String {
+fn config(agent: Option<&str>, lease: &str, tcp: bool, mtls: bool) -> String {
+    let identity = agent.map_or_else(
+        || "trust_bundles: [{ trust_domain: demo.test, file: bundle.pem }]".to_owned(),
+        |how| format!("workload_api: {{ enabled: true, {how} }}"),
+    );
     let svid = if mtls { "svid: { certificate: svid.pem, key: svid.key }" } else { "" };
     let tcp = match (tcp, mtls) {
         (true, _) => "ext_authz_tcp: { address: 127.0.0.1:0, allow_plaintext: true }".to_owned(),
@@ -343,9 +365,7 @@ fn config(lease: &str, tcp: bool, mtls: bool) -> String {
 service:
   name: orders
 identity:
-  trust_bundles:
-    - trust_domain: demo.test
-      file: bundle.pem
+  {identity}
   {svid}
 policy:
   files: [policy.cedar]

@@ -35,15 +35,15 @@ pub enum Record {
     Signal(SignalRecord),
 }
 
-/// A new policy set or bundle set, or another SVID of our own.
+/// A new policy set, bundle set or SVID of our own.
 pub struct Change {
     /// When.
     pub at: Timestamp,
     /// `policy`, `bundle` or `svid`.
     pub what: &'static str,
-    /// `accepted`, `refused` or `withdrawn`.
+    /// `accepted`, `refused`, or `withdrawn` for what its source took back.
     pub result: &'static str,
-    /// Digest, or what is wrong.
+    /// Digest or the like, or what is wrong.
     pub detail: String,
 }
 

@@ -5,18 +5,21 @@ use super::{
     knob::{Knob, KnobDefault},
     reader::Reader,
     scalar,
+    workload_api::WorkloadApiConfig,
 };
 use crate::identity::{BundleSource, Forwarding, SvidSource};
 
 /// Trust in certificates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdentityConfig {
-    /// One bundle for each trust domain; at least one, no trust domain twice.
+    /// One bundle for each trust domain, no trust domain twice; none if trust comes from elsewhere.
     pub trust_bundles: Vec<BundleSource>,
     /// How much of `x-forwarded-client-cert` is believed, and of whom.
     pub forwarding: Forwarding,
     /// The files of our own SVID, if it comes from files.
     pub svid: Option<SvidSource>,
+    /// The agent to ask, if any.
+    pub workload_api: Option<WorkloadApiConfig>,
 }
 
 pub(super) const KNOBS: &[Knob] = &[
@@ -43,14 +46,22 @@ const KEY: &str = "identity.svid.key";
 
 impl IdentityConfig {
     pub(super) fn read(reader: &Reader<'_>) -> Option<Self> {
-        let (trust_bundles, forwarding) = (trust_bundles(reader), forwarding::read(reader));
-        let svid = svid(reader);
-        Some(Self { trust_bundles: trust_bundles?, forwarding: forwarding?, svid: svid? })
+        let (forwarding, svid) = (forwarding::read(reader), svid(reader));
+        let workload_api = WorkloadApiConfig::read(reader);
+        // An agent that is configured wrongly was meant all the same.
+        let from_elsewhere = !matches!(workload_api, Some(None));
+        let trust_bundles = trust_bundles(reader, from_elsewhere);
+        if let (Some(Some(_)), true) = (&svid, from_elsewhere) {
+            let what =
+                "is set beside identity.workload_api, which brings an SVID of its own; keep one of them".to_owned();
+            reader.complain(reader.set(CERTIFICATE).map(|node| node.line), CERTIFICATE, what);
+        }
+        Some(Self { trust_bundles: trust_bundles?, forwarding: forwarding?, svid: svid?, workload_api: workload_api? })
     }
 
     /// Whether anything is configured that can give us an SVID of our own, as listeners with TLS need.
     pub fn has_own_svid_source(&self) -> bool {
-        self.svid.is_some()
+        self.svid.is_some() || self.workload_api.is_some()
     }
 }
 
@@ -69,9 +80,16 @@ fn svid(reader: &Reader<'_>) -> Option<Option<SvidSource>> {
     None
 }
 
-fn trust_bundles(reader: &Reader<'_>) -> Option<Vec<BundleSource>> {
+/// Somebody must say whom to trust: files, unless trust comes `from_elsewhere`.
+fn trust_bundles(reader: &Reader<'_>, from_elsewhere: bool) -> Option<Vec<BundleSource>> {
+    if reader.set(TRUST_BUNDLES).is_none() {
+        if !from_elsewhere {
+            reader.missing_because(TRUST_BUNDLES, NO_TRUST.to_owned());
+        }
+        return from_elsewhere.then(Vec::new);
+    }
     let mut bundles: Vec<Option<BundleSource>> = Vec::new();
-    for item in reader.items("identity.trust_bundles")? {
+    for item in reader.items(TRUST_BUNDLES)? {
         let (trust_domain, file) =
             (reader.field(&item, "trust_domain", scalar::trust_domain), reader.field(&item, "file", scalar::path));
         let bundle = trust_domain
@@ -87,3 +105,7 @@ fn trust_bundles(reader: &Reader<'_>) -> Option<Vec<BundleSource>> {
     }
     bundles.into_iter().collect()
 }
+
+const TRUST_BUNDLES: &str = "identity.trust_bundles";
+const NO_TRUST: &str = "is missing: without a trust domain whose workloads may call nobody is believed; \
+                        write its trust_domain and file, or set identity.workload_api.enabled: true";

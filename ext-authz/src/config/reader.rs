@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    environment::Environment,
     error::ConfigError,
     knob::{Knob, KnobDefault},
     knobs,
@@ -16,6 +17,7 @@ use super::{
 pub(super) struct Reader<'a> {
     root: &'a Node,
     base: PathBuf,
+    environment: &'a Environment,
     errors: RefCell<Vec<ConfigError>>,
 }
 
@@ -24,8 +26,13 @@ pub(super) type Parse<T> = fn(&Node) -> Result<T, String>;
 
 impl<'a> Reader<'a> {
     /// Reads `root`; relative paths in it are below `base`.
-    pub(super) fn new(root: &'a Node, base: PathBuf) -> Self {
-        Self { root, base, errors: RefCell::default() }
+    pub(super) fn new(root: &'a Node, base: PathBuf, environment: &'a Environment) -> Self {
+        Self { root, base, environment, errors: RefCell::default() }
+    }
+
+    /// What the file may leave to the environment.
+    pub(super) fn environment(&self) -> &'a Environment {
+        self.environment
     }
 
     /// What was wrong.
@@ -114,10 +121,15 @@ impl<'a> Reader<'a> {
     }
 
     fn missing(&self, knob: &str) {
+        self.missing_because(knob, format!("is missing: {}", meaning_of(knob)));
+    }
+
+    /// Notes that something is not set that has to be, in words that follow its path.
+    pub(super) fn missing_because(&self, knob: &str, what: String) {
         // A section that is none was noted as such; what is then missing in it would only distract.
         let section = knob.rsplit_once('.').and_then(|(section, _)| self.set(section));
         if matches!(section.unwrap_or(self.root).value, Value::Map(_) | Value::Null) {
-            self.complain(section.map(|node| node.line), knob, format!("is missing: {}", meaning_of(knob)));
+            self.complain(section.map(|node| node.line), knob, what);
         }
     }
 }

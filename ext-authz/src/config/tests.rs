@@ -10,7 +10,7 @@ use authz_core::identity::TrustDomain;
 use proptest::prelude::*;
 
 use super::{
-    AdminListener, Config, KnobDefault, TcpListener, TlsVersion, UnixSocket, knobs,
+    AdminListener, Config, Environment, KnobDefault, TcpListener, TlsVersion, UnixSocket, knobs,
     tree::{self, Node, Value},
 };
 use crate::audit::Target;
@@ -69,7 +69,8 @@ fn relative_paths_are_below_the_directory_of_the_file() {
 fn everything_that_is_missing_is_said_at_once() {
     let missing = [
         "service.name is missing: Name of the service behind this sidecar, as policies call it.",
-        "identity.trust_bundles is missing: A trust domain whose workloads may call, without spiffe://.",
+        "identity.trust_bundles is missing: without a trust domain whose workloads may call nobody is believed; \
+         write its trust_domain and file, or set identity.workload_api.enabled: true",
         "policy.files is missing: Cedar policies: a file, a directory, or a directory with a pattern such as \
          policies/*.cedar; read again when they change.",
     ];
@@ -261,6 +262,61 @@ fn a_trust_domain_has_one_bundle_and_admin_one_door() {
     let text = LEAST.to_owned() + "listen: {admin: {address: \"127.0.0.1:1\", unix: a}}";
     check(&text, &["line 5: listen.admin.address is set beside listen.admin.unix; keep one of them"]);
     check(&LEAST.replace("[a.cedar]", "[]"), &["line 4: policy.files is empty; it needs one item at least"]);
+}
+
+const AGENT: &str = "
+service: {name: orders}
+identity: {workload_api: {FIELDS}}
+policy: {files: [a.cedar]}
+";
+
+/// The agent and the choice of a configuration with these fields, where the environment says `socket`.
+fn agent(fields: &str, socket: Option<&str>) -> Result<String, Vec<String>> {
+    let environment = Environment { spiffe_endpoint_socket: socket.map(str::to_owned) };
+    let parsed = Config::parse_in(&AGENT.replace("FIELDS", fields), Path::new("c.yaml"), &environment);
+    let config = parsed.map_err(|errors| errors.errors().iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    assert!(config.identity.trust_bundles.is_empty());
+    let found = config.identity.workload_api.unwrap();
+    Ok(format!("{}, {}", found.agent, found.choice))
+}
+
+#[test]
+fn an_agent_is_asked_where_the_file_says_or_else_the_environment_and_only_if_enabled() {
+    let cases = [
+        ("enabled: true, socket: \"unix:///a.sock\"", None, "unix:///a.sock, the first"),
+        ("enabled: true, socket: \"tcp://127.0.0.1:1\"", Some("unix:///e.sock"), "tcp://127.0.0.1:1, the first"),
+        ("enabled: true", Some("unix:///e.sock"), "unix:///e.sock, the first"),
+        ("enabled: true, hint: inner", Some("unix:///e.sock"), "unix:///e.sock, that with hint \"inner\""),
+        ("enabled: true, spiffe_id: \"spiffe://td/a\"", Some("unix:///e.sock"), "unix:///e.sock, spiffe://td/a"),
+    ];
+    for (fields, socket, expected) in cases {
+        assert_eq!(agent(fields, socket).as_deref(), Ok(expected), "{fields}");
+    }
+    let off = agent("enabled: false", Some("unix:///e.sock")).unwrap_err();
+    assert!(matches!(&off[..], [error] if error.contains("set identity.workload_api.enabled: true")), "{off:?}");
+    let with_files = Environment { spiffe_endpoint_socket: Some("no address".to_owned()) };
+    let config = Config::parse_in(LEAST, Path::new("c.yaml"), &with_files).unwrap();
+    assert_eq!(config.identity.workload_api, None, "an environment alone changes nothing");
+}
+
+#[test]
+fn what_is_wrong_with_an_agent_is_said() {
+    let cases = [
+        ("enabled: true", None, "here or as SPIFFE_ENDPOINT_SOCKET in the environment"),
+        (
+            "enabled: true",
+            Some("/run/agent.sock"),
+            "is taken from SPIFFE_ENDPOINT_SOCKET: \"/run/agent.sock\" is no address",
+        ),
+        ("enabled: true, socket: \"tcp://agent:1\"", None, "write unix:///path/of/socket or tcp://IP:port"),
+        ("enabled: true, hint: a, spiffe_id: \"spiffe://td/a\"", Some("unix:///e"), "keep one of them"),
+        ("enabled: true, spiffe_id: \"spiffe://td\"", Some("unix:///e"), "names a trust domain"),
+        ("enabled: perhaps", None, "write true or false"),
+    ];
+    for (fields, socket, because) in cases {
+        let errors = agent(fields, socket).unwrap_err();
+        assert!(matches!(&errors[..], [error] if error.contains(because)), "{fields}: {errors:?}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use authz_core::identity::{SpiffeId, TrustDomain};
 use rustls_pki_types::{CertificateDer, TrustAnchor};
 use sha2::{Digest, Sha256};
 
-use super::{pem, validity::Validity};
+use super::{der, pem, validity::Validity};
 
 mod authority;
 mod error;
@@ -40,6 +40,19 @@ impl Bundle {
         if certificates.is_empty() {
             return Err(InvalidBundle::NoCertificate);
         }
+        let places = (1..).map(|position| format!("certificate {position}"));
+        Self::of(places.zip(&certificates), None, None)
+    }
+
+    /// Reads certificates in DER, one after the other, as the Workload API gives them. None at all revokes everything of the domain.
+    ///
+    /// # Errors
+    /// What is no certificate, or none that may be an authority.
+    pub fn from_der(bytes: &[u8]) -> Result<Self, InvalidBundle> {
+        if bytes.len() > MAX_BUNDLE_BYTES {
+            return Err(InvalidBundle::TooLong { bytes: bytes.len() });
+        }
+        let certificates = der::certificates(bytes, MAX_AUTHORITIES)?;
         let places = (1..).map(|position| format!("certificate {position}"));
         Self::of(places.zip(&certificates), None, None)
     }

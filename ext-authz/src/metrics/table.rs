@@ -105,5 +105,35 @@ pub const TABLE: &[MetricRow] = &[
         "Requests on open TLS connections whose client was revoked or lost its trust since it came in.",
     ),
     row("countersign_view_age_seconds", "gauge", "", "Age of the knowledge of the log; 0 with the embedded log."),
+    row(
+        "countersign_own_svid_expiration_timestamp_seconds",
+        "gauge",
+        "",
+        "When the sidecar's own SVID ends, in seconds since 1970; 0 without one.",
+    ),
+    row(
+        "countersign_svid_reloads_total",
+        "counter",
+        "result",
+        "SVIDs of our own read, accepted or refused, or withdrawn by their source.",
+    ),
+    row(
+        "countersign_workload_api_held",
+        "gauge",
+        "kind",
+        "What is held from the Workload API: SVIDs that may be ours, bundles by trust domain, CRLs.",
+    ),
+    row(
+        "countersign_workload_api_up",
+        "gauge",
+        "stream",
+        "1 while a stream of the Workload API is open and has brought a message.",
+    ),
+    row(
+        "countersign_workload_api_updates_total",
+        "counter",
+        "stream, result",
+        "What streams of the Workload API brought: messages accepted or refused, and ends: lost, denied, call rejected.",
+    ),
     row("countersign_filter_open_streams", "gauge", "", "Requests that connected filters have open, all together."),
 ];

@@ -10,7 +10,7 @@ use super::{Parts, SidecarError};
 use crate::{
     audit::{Change, Record},
     clock,
-    identity::{OwnSvid, SvidFiles, SvidSource},
+    identity::{OwnSvid, SvidFiles, SvidSource, workload_api::SvidChange},
 };
 
 /// How long to wait before reading files again that were refused: a change of permissions alone wakes nobody.
@@ -104,6 +104,22 @@ fn complain(parts: &Parts, refused: &str) {
     };
     warn!(error = refused, effect, "own SVID refused");
     note(parts, "refused", refused.to_owned());
+}
+
+/// Logs what the Workload API did; that the SVID is another one, whoever keeps it tells.
+pub(super) fn log_agent(change: &SvidChange, offered: &str) {
+    match change {
+        SvidChange::Same => {}
+        SvidChange::New { id, not_after } => info!(%id, expires = seconds(*not_after), offered, "own SVID in use"),
+        SvidChange::Gone { id, why } => {
+            error!(%id, why, "own SVID is no longer used, new connections of ours have none");
+        }
+    }
+}
+
+/// Accounts for an SVID of the Workload API that was not taken.
+pub(super) fn refused_of_agent(parts: &Parts, why: String) {
+    note(parts, "refused", why);
 }
 
 fn complain_of_expiry(parts: &Parts) {

@@ -101,7 +101,7 @@ fn complain(parts: &Parts, refused: &InvalidBundleFiles, last: &mut String) {
     }
 }
 
-fn note(parts: &Parts, result: &'static str, detail: String) {
+pub(super) fn note(parts: &Parts, result: &'static str, detail: String) {
     info!(result, detail, "trust bundles");
     parts.metrics.bundle_reloads.with_label_values(&[result]).inc();
     parts.audit.record(Record::Change(Change { at: clock::now(), what: "bundle", result, detail }));

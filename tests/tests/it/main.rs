@@ -22,3 +22,4 @@ mod restart;
 mod revocation;
 mod stress;
 mod tidy;
+mod workload_api;

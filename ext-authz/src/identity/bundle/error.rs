@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::identity::pem::InvalidPem;
+use crate::identity::{der::InvalidDer, pem::InvalidPem};
 
 /// A trust bundle that was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -15,6 +15,9 @@ pub enum InvalidBundle {
         /// What is wrong.
         what: String,
     },
+    /// Its DER is broken.
+    #[error(transparent)]
+    Der(#[from] InvalidDer),
     /// It is no JSON, or not that of a SPIFFE bundle.
     #[error("bundle is no SPIFFE bundle: {what}")]
     Json {

@@ -122,3 +122,15 @@ proptest! {
         let _ = Bundle::parse(text.as_bytes());
     }
 }
+
+#[test]
+fn der_keeps_the_same_rules_and_may_be_empty() {
+    let (one, two) = (Ca::root("one"), Ca::root("two"));
+    let der = [one.der.as_ref(), two.der.as_ref()].concat();
+    let text = pem(&[&one.der, &two.der]);
+    assert_eq!(Bundle::from_der(&der), Bundle::parse(text.as_bytes()));
+    assert_eq!(Bundle::from_der(&[]).unwrap().authorities(), 0);
+    let leaf = Bundle::from_der(&one.leaf(|_| ())).unwrap_err().to_string();
+    assert!(leaf.contains("certificate 1") && leaf.contains("is no CA"), "{leaf}");
+    assert!(Bundle::from_der(text.as_bytes()).is_err());
+}

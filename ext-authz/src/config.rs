@@ -9,6 +9,7 @@ mod audit;
 mod cache;
 mod drain;
 mod error;
+mod federation;
 mod identity;
 mod knob;
 mod link;
@@ -127,6 +128,7 @@ pub fn knobs() -> impl Iterator<Item = &'static Knob> {
     [
         service::KNOBS,
         identity::KNOBS,
+        federation::KNOBS,
         policy::KNOBS,
         cache::KNOBS,
         listen::KNOBS,

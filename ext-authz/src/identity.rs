@@ -2,6 +2,7 @@
 
 mod bundle;
 mod bundle_files;
+pub mod federation;
 mod leaf;
 mod memo;
 mod name;
@@ -18,8 +19,9 @@ mod verifier;
 
 pub use bundle::{Bundle, Bundles, InvalidBundle, TrustDigest};
 pub use bundle_files::{BundleFiles, BundleSource, InvalidBundleFile, InvalidBundleFiles, Reload};
+pub use federation::{EndpointUrl, FederationSource};
 pub use own::{InvalidOwnSvid, OwnIdentity, OwnSvid};
 pub use presented::PresentedCertificate;
 pub use refusal::Refusal;
-pub use trust_store::{Held, Origin, TrustStore};
+pub use trust_store::{Held, Missing, Origin, TrustStore};
 pub use verifier::{MemoCounts, Verifier};

@@ -9,8 +9,14 @@ use prometheus::{
     TextEncoder, core::Collector,
 };
 
-use crate::{check::Source, state::Part};
+use self::bundles::BundleGauges;
+use crate::{
+    check::Source,
+    identity::{Origin, TrustStore},
+    state::Part,
+};
 
+mod bundles;
 mod table;
 
 pub use self::table::{MetricRow, TABLE};
@@ -74,6 +80,7 @@ pub struct Metrics {
     pub policies: IntGauge,
     /// Bundle sets loaded, by result.
     pub bundle_reloads: IntCounterVec,
+    bundle_fetches: IntCounterVec,
     /// Decisions cached.
     pub cached: IntGauge,
     /// Audit records written.
@@ -118,6 +125,7 @@ impl Metrics {
             policy_reloads: make.counters("countersign_policy_reloads_total", &["result"])?,
             policies: make.gauge("countersign_policies")?,
             bundle_reloads: make.counters("countersign_bundle_reloads_total", &["result"])?,
+            bundle_fetches: make.counters("countersign_bundle_fetches_total", &["origin", "result"])?,
             cached: make.gauge("countersign_cached_decisions")?,
             audit_written: make.counter("countersign_audit_records_total")?,
             audit_lost: make.counter("countersign_audit_lost_total")?,
@@ -137,6 +145,19 @@ impl Metrics {
         if let Some(histogram) = self.durations.get(mode as usize) {
             histogram.observe(seconds);
         }
+    }
+
+    /// Counts one attempt to read or fetch bundles.
+    pub fn bundle_fetched(&self, origin: Origin, result: &str) {
+        self.bundle_fetches.with_label_values(&[origin.as_str(), result]).inc();
+    }
+
+    /// Shows the bundles of `trust` from now on, as they are whenever somebody looks.
+    ///
+    /// # Errors
+    /// That it was called before.
+    pub fn show_bundles(&self, trust: TrustStore) -> Result<(), prometheus::Error> {
+        self.registry.register(Box::new(BundleGauges::new(trust)?))
     }
 
     /// Decisions counted so far, all together.
@@ -167,6 +188,11 @@ impl Metrics {
         for result in ["accepted", "refused"] {
             self.policy_reloads.with_label_values(&[result]);
             self.bundle_reloads.with_label_values(&[result]);
+        }
+        for origin in Origin::ALL {
+            for result in ["accepted", "failed", "refused"] {
+                self.bundle_fetches.with_label_values(&[origin.as_str(), result]);
+            }
         }
         for part in Part::ALL {
             self.ready.with_label_values(&[part.as_str()]).set(0);
@@ -259,6 +285,7 @@ mod tests {
     #[test]
     fn the_table_and_the_registry_name_the_same_metrics() {
         let metrics = Metrics::new().unwrap();
+        metrics.show_bundles(bundles::tests::one_bundle()).unwrap();
         let registered: Vec<String> = metrics.registry.gather().iter().map(|family| family.name().to_owned()).collect();
         let mut listed: Vec<String> = TABLE.iter().map(|row| row.name.to_owned()).collect();
         listed.sort();

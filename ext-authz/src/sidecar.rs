@@ -25,6 +25,7 @@ use crate::{
     state::State,
 };
 
+mod federation;
 mod health;
 mod policies;
 mod servers;
@@ -126,6 +127,7 @@ async fn build(config: &Config, metrics: Arc<Metrics>, audit: Audit) -> Result<P
     });
     let readiness = Readiness::new(Arc::clone(&state), Arc::clone(&watching.plane));
     let (trust, own) = (TrustStore::default(), OwnIdentity::default());
+    metrics.show_bundles(trust.clone())?;
     Ok(Parts { state, verifier, trust, own, metrics, audit, desk, watching, readiness })
 }
 
@@ -171,6 +173,10 @@ async fn serve(config: &Config, parts: Parts, stop: impl Future<Output = ()>) ->
     tasks.spawn(named("trust", trust::keep(Arc::clone(&parts), stopped.clone())));
     let files = config.identity.trust_bundles.clone();
     tasks.spawn(named("bundle files", trust::keep_files(files, Arc::clone(&parts), stopped.clone())));
+    if !config.identity.federation.is_empty() {
+        let endpoints = config.identity.federation.clone();
+        tasks.spawn(named("federation", federation::keep(endpoints, Arc::clone(&parts), stopped.clone())));
+    }
     tasks.spawn(named("policy", policies::keep(config.policy_files(), Arc::clone(&parts), stopped.clone())));
     tasks.spawn(named("expiry", expire(Arc::clone(&parts), stopped.clone())));
     let early = tokio::select! {

@@ -9,7 +9,7 @@ use super::{BundleFiles, BundleSource, Reload};
 use crate::identity::test_pki::{Ca, pem};
 
 fn source(domain: &str, file: &Path) -> BundleSource {
-    BundleSource { trust_domain: TrustDomain::parse(domain).unwrap(), file: file.to_owned() }
+    BundleSource { trust_domain: TrustDomain::parse(domain).unwrap(), file: file.to_owned(), intermediates: None }
 }
 
 fn authorities(files: &BundleFiles, domain: &str) -> Option<usize> {

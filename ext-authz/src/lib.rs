@@ -19,4 +19,5 @@ pub mod sidecar;
 pub mod signals;
 pub mod socket;
 pub mod state;
+pub mod status;
 pub mod wire;

@@ -1,8 +1,11 @@
 //! Every metric of the sidecar, registered in a passed registry with closed label sets; it measures nothing itself.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use authz_core::{
     decision::{Decision, Verdict},
     reason::{Class, Reason},
+    time::Timestamp,
 };
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
@@ -87,6 +90,7 @@ pub struct Metrics {
     pub audit_written: IntCounter,
     /// Audit records lost.
     pub audit_lost: IntCounter,
+    audit_lost_at: AtomicU64,
     /// 1 for each part that is in.
     pub ready: IntGaugeVec,
     /// Age of the knowledge of the log.
@@ -129,6 +133,7 @@ impl Metrics {
             cached: make.gauge("countersign_cached_decisions")?,
             audit_written: make.counter("countersign_audit_records_total")?,
             audit_lost: make.counter("countersign_audit_lost_total")?,
+            audit_lost_at: AtomicU64::new(0),
             ready: make.gauges("countersign_ready", &["part"])?,
             view_age: make.gauge("countersign_view_age_seconds")?,
             registry: registry.clone(),
@@ -145,6 +150,17 @@ impl Metrics {
         if let Some(histogram) = self.durations.get(mode as usize) {
             histogram.observe(seconds);
         }
+    }
+
+    /// Counts audit records that were lost at `now`.
+    pub fn lose_audit(&self, records: u64, now: Timestamp) {
+        self.audit_lost.inc_by(records);
+        self.audit_lost_at.store(now.as_millis(), Ordering::Relaxed);
+    }
+
+    /// When the last audit record was lost, if any was.
+    pub fn audit_lost_at(&self) -> Option<Timestamp> {
+        Some(Timestamp::from_millis(self.audit_lost_at.load(Ordering::Relaxed))).filter(|_| self.audit_lost.get() > 0)
     }
 
     /// Counts one attempt to read or fetch bundles.

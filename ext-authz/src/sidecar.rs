@@ -23,6 +23,7 @@ use crate::{
     signals::{Entry, Log, LogError, SignalPlane, SubmitError},
     socket::UnboundSocket,
     state::State,
+    status::{Overview, PolicyNews},
 };
 
 mod federation;
@@ -76,6 +77,7 @@ pub(crate) struct Parts {
     desk: Arc<Desk>,
     watching: Arc<Watching>,
     readiness: Readiness,
+    overview: Arc<Overview>,
 }
 
 /// How often revocations that are over are forgotten.
@@ -128,7 +130,19 @@ async fn build(config: &Config, metrics: Arc<Metrics>, audit: Audit) -> Result<P
     let readiness = Readiness::new(Arc::clone(&state), Arc::clone(&watching.plane));
     let (trust, own) = (TrustStore::default(), OwnIdentity::default());
     metrics.show_bundles(trust.clone())?;
-    Ok(Parts { state, verifier, trust, own, metrics, audit, desk, watching, readiness })
+    let overview = Arc::new(Overview {
+        service: config.service.name.clone(),
+        started: clock::now(),
+        readiness: readiness.clone(),
+        state: Arc::clone(&state),
+        watching: Arc::clone(&watching),
+        trust: trust.clone(),
+        own: own.clone(),
+        own_source: None,
+        policy: PolicyNews::default(),
+        metrics: Arc::clone(&metrics),
+    });
+    Ok(Parts { state, verifier, trust, own, metrics, audit, desk, watching, readiness, overview })
 }
 
 /// Opens the log; while another process holds it, waits for that process to end.

@@ -39,7 +39,8 @@ pub(super) fn spawn(
     }
     let control = bind_unix(&listen.control.path, listen.control.mode)?;
     info!(socket = %listen.control.path.display(), "control listens");
-    let service = ControlService::new(Arc::clone(&parts.watching.plane), parts.watching.filters.clone());
+    let service = ControlService::new(Arc::clone(&parts.watching.plane), parts.watching.filters.clone())
+        .with_overview(Arc::clone(&parts.overview));
     let router = Server::builder().add_service(ControlServer::new(service));
     tasks.spawn(named("control", over_unix(router, control, stopped.clone())));
     spawn_admin(&listen.admin, parts, stopped, tasks)

@@ -94,7 +94,8 @@ impl Endpoint {
         };
         match judged {
             Ok(accepted) => self.accept(accepted, now, chance),
-            Err((result, trouble)) => self.keep(result, trouble, now, chance),
+            // It may quote what was served, which may be long.
+            Err((result, trouble)) => self.keep(result, trouble.chars().take(MAX_TROUBLE).collect(), now, chance),
         }
     }
 
@@ -134,6 +135,8 @@ fn bootstrap_bundle(endpoint_id: &SpiffeId, bootstrap: Option<&Path>) -> Result<
     let read = bundle_files::content(file).and_then(|bytes| Ok(Bundle::parse(&bytes)?));
     read.map(Arc::new).map_err(|error| FetchError::Trust(format!("bootstrap {}: {error}", file.display())))
 }
+
+const MAX_TROUBLE: usize = 500;
 
 #[cfg(test)]
 mod tests;

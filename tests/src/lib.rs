@@ -10,6 +10,7 @@
 )]
 
 pub mod authorizer;
+pub mod bundle_endpoint;
 pub mod client;
 pub mod demo;
 pub mod door;

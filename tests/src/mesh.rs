@@ -48,6 +48,7 @@ pub struct MeshBuilder {
     mode: Mode,
     policies: String,
     lease: String,
+    identity: String,
     tcp: bool,
     workers: u32,
     strict: bool,
@@ -91,6 +92,7 @@ impl Mesh {
             mode,
             policies,
             lease: "3s".to_owned(),
+            identity: String::new(),
             tcp: false,
             workers: 1,
             strict: true,
@@ -238,6 +240,12 @@ impl MeshBuilder {
         self
     }
 
+    /// More lines for the section `identity` of the sidecar's configuration, without indentation.
+    pub fn identity(mut self, yaml: &str) -> Self {
+        self.identity = yaml.lines().fold(String::new(), |text, line| text + "\n  " + line);
+        self
+    }
+
     /// A sidecar that also listens on a loopback port: see [`Mesh::ext_authz_port`].
     pub fn tcp(mut self) -> Self {
         self.tcp = true;
@@ -276,7 +284,7 @@ impl MeshBuilder {
         fs::write(dir.path().join("policy.cedar"), &self.policies).unwrap();
         let upstream = Upstream::start().await;
         let admin = Door::Unix(dir.path().join("admin.sock"));
-        let mut sidecar = Sidecar::spawn(dir.path(), &config(&self.lease, self.tcp), admin);
+        let mut sidecar = Sidecar::spawn(dir.path(), &config(&self.lease, &self.identity, self.tcp), admin);
         if self.ready {
             sidecar.until_ready().await;
         }
@@ -315,7 +323,7 @@ pub fn wasm() -> PathBuf {
     path
 }
 
-fn config(lease: &str, tcp: bool) -> String {
+fn config(lease: &str, identity: &str, tcp: bool) -> String {
     let tcp = if tcp { "ext_authz_tcp: { address: 127.0.0.1:0, allow_plaintext: true }" } else { "" };
     format!(
         r"
@@ -324,7 +332,7 @@ service:
 identity:
   trust_bundles:
     - trust_domain: demo.test
-      file: bundle.pem
+      file: bundle.pem{identity}
 policy:
   files: [policy.cedar]
 listen:

@@ -11,6 +11,7 @@
 mod caching;
 mod docs;
 mod enforcement;
+mod federation;
 mod harness;
 mod malformed;
 mod operations;

@@ -105,10 +105,10 @@ fn of_client(error: &ClientError) -> FetchError {
     refused.map_or_else(|| FetchError::Io(innermost(error)), FetchError::Certificate)
 }
 
-/// rustls wraps its errors into those of IO, which does not name them as its source.
+/// IO errors name what is below what they wrap as their source, but not that itself; there may be one in another.
 fn tls_error<'e>(cause: &'e (dyn StdError + 'static)) -> Option<&'e rustls::Error> {
-    let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    cause.downcast_ref().or_else(|| inner.and_then(|inner| inner.downcast_ref()))
+    let wrapped = || cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    cause.downcast_ref().or_else(|| wrapped().and_then(|inner| tls_error(inner)))
 }
 
 fn causes<'e>(error: &'e (dyn StdError + 'static)) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {

@@ -19,5 +19,6 @@ mod refusals;
 mod reload;
 mod restart;
 mod revocation;
+mod status;
 mod stress;
 mod tidy;

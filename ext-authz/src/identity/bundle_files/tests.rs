@@ -74,12 +74,12 @@ async fn intermediates_are_read_again_too_and_broken_ones_leave_the_old_bundle()
     let mut files = BundleFiles::load(vec![with_more]).unwrap();
     let held =
         |files: &BundleFiles| files.bundles().get(&TrustDomain::parse("a").unwrap()).unwrap().intermediates().to_vec();
-    assert_eq!(held(&files), [one.der.clone()]);
+    assert_eq!(held(&files), std::slice::from_ref(&one.der));
 
     fs::write(&more, pem(&[&root.leaf(|_| ())])).unwrap();
     let refused = changed(&mut files).await.refused;
     assert!(refused[0].to_string().contains("more: intermediate 1 (CN=leaf) is no CA"), "{}", refused[0]);
-    assert_eq!(held(&files), [one.der.clone()]);
+    assert_eq!(held(&files), std::slice::from_ref(&one.der));
 
     fs::write(&more, pem(&[&one.der, &two.der])).unwrap();
     assert!(changed(&mut files).await.bundles.is_some());

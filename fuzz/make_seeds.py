@@ -108,6 +108,10 @@ def scene():
     return opening + asked + revoked + step("r", b"/a") + step("l") + step("t", bytes(70))
 
 
+def spiffe_bundle(keys, sequence):
+    return '{"keys":[' + ",".join(keys) + f'],"spiffe_sequence":{sequence},"spiffe_refresh_hint":60}}'
+
+
 def write(target, name, content):
     folder = HERE / "corpus" / target
     folder.mkdir(parents=True, exist_ok=True)
@@ -126,6 +130,13 @@ def main():
     write("certificate", "bundle", ca + good)
     write("certificate", "jwks", '{"keys":[{"use":"x509-svid","kty":"EC","crv":"P-256","x":"AA","y":"AA","x5c":["'
           + "".join(ca.splitlines()[1:-1]) + '"]}],"spiffe_sequence":1,"spiffe_refresh_hint":60}')
+    key = '{"use":"x509-svid","kty":"EC","crv":"P-256","x":"a","y":"b","x5c":["' + "".join(ca.splitlines()[1:-1]) + '"]}'
+    jwt = '{"use":"jwt-svid","kid":"k","kty":"RSA","n":"x","e":"AQAB"}'
+    write("bundle", "rotation", "\0".join([spiffe_bundle([key], 1), spiffe_bundle([key, key], 2), spiffe_bundle([], 3)]))
+    write("bundle", "rollback", "\0".join([spiffe_bundle([key], 2), '{"keys":[]}', spiffe_bundle([key], 1)]))
+    write("bundle", "pem", spiffe_bundle([], 1) + "\0" + ca)
+    write("bundle", "jwt", spiffe_bundle([jwt, key], 2**64 - 1))
+    write("bundle", "url", "https://bundles.partner.test:8443/bundle?x=1")
     lines = [("x-forwarded-client-cert", xfcc(good, ca)), ("x-tenant", "a"), ("user-agent", "x/1"), ("x-request-id", "r")]
     write("check_request", "raw", check_request(encoded(good), lines, True))
     write("check_request", "map", check_request(encoded(good), lines[1:], False))

@@ -15,7 +15,7 @@ use std::{
 
 use tracing::error;
 
-use crate::metrics::Metrics;
+use crate::{clock, metrics::Metrics};
 
 mod record;
 
@@ -78,7 +78,7 @@ impl Audit {
     pub fn record(&self, record: Record) {
         match self.queue.try_send(Message::Record(Box::new(record))) {
             Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.metrics.audit_lost.inc(),
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.metrics.lose_audit(1, clock::now()),
         }
     }
 }
@@ -191,7 +191,7 @@ impl<'m> Writer<'m> {
 }
 
 fn give_up(lost: u64, cause: &io::Error, metrics: &Metrics) {
-    metrics.audit_lost.inc_by(lost);
+    metrics.lose_audit(lost, clock::now());
     error!(lost, %cause, "audit records could not be written, check the disk of audit.file");
 }
 

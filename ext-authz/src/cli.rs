@@ -11,6 +11,7 @@ mod revoke;
 mod scope;
 mod serve;
 mod signals;
+mod status;
 mod wait;
 
 use std::{
@@ -44,6 +45,8 @@ enum Command {
     /// Read the log of signals
     #[command(subcommand)]
     Signals(signals::SignalsCommand),
+    /// Say whether a sidecar is fine, and if not, why and what to do
+    Status(status::StatusArgs),
     /// Check policies
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -98,6 +101,7 @@ impl Cli {
             Command::Revoke(args) => wait_for(args.run(out)),
             Command::Restore(args) => wait_for(args.run(out)),
             Command::Signals(command) => wait_for(command.run(out)),
+            Command::Status(args) => wait_for(args.run(out)),
             Command::Policy(command) => command.run(out),
             Command::Envoy(command) => command.run(out),
             Command::Version => {
@@ -119,8 +123,8 @@ fn wait_for(work: impl Future<Output = Result<Exit, CliError>>) -> Result<Exit, 
 
 const AFTER_HELP: &str = "\
 Exit codes:
-  0  done; with --wait: in force everywhere
-  1  refused, or the sidecar can't be reached: the message says what to do
+  0  done; with --wait: in force everywhere; status: fine
+  1  refused, or the sidecar can't be reached: the message says what to do; status: not fine
   2  the command line, or a file it names, can't be used: nothing was sent
   3  accepted and durable, but not yet in force everywhere: the answer says where and until when";
 

@@ -10,6 +10,7 @@ mod cache;
 mod drain;
 mod environment;
 mod error;
+mod federation;
 mod forwarding;
 mod identity;
 mod knob;
@@ -143,6 +144,7 @@ pub fn knobs() -> impl Iterator<Item = &'static Knob> {
     [
         service::KNOBS,
         identity::KNOBS,
+        federation::KNOBS,
         forwarding::KNOBS,
         workload_api::KNOBS,
         policy::KNOBS,

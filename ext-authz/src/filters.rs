@@ -65,6 +65,11 @@ impl Filters {
         self.lock().counts(now)
     }
 
+    /// Whether the filter `instance` has its stream open.
+    pub fn is_connected(&self, instance: &str) -> bool {
+        self.lock().is_connected(instance)
+    }
+
     /// A receiver that wakes when a filter comes, goes or acknowledges. The end of a lease wakes nobody: see
     /// [`Enforcement::next_lease_end`].
     pub fn subscribe(&self) -> watch::Receiver<()> {

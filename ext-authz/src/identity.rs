@@ -3,6 +3,7 @@
 mod bundle;
 mod bundle_files;
 mod der;
+pub mod federation;
 mod identified;
 mod leaf;
 mod memo;
@@ -22,10 +23,11 @@ pub mod workload_api;
 
 pub use bundle::{Bundle, Bundles, InvalidBundle, TrustDigest};
 pub use bundle_files::{BundleFiles, BundleSource, InvalidBundleFile, InvalidBundleFiles, Reload};
+pub use federation::{EndpointUrl, FederationSource};
 pub use identified::Identified;
 pub use own::{InvalidOwnSvid, OwnIdentity, OwnSvid};
 pub use presented::PresentedCertificate;
 pub use refusal::Refusal;
 pub use svid_files::{InvalidSvidFiles, SvidFiles, SvidSource};
-pub use trust_store::{Held, Origin, TrustStore};
+pub use trust_store::{Held, Missing, Origin, TrustStore};
 pub use verifier::{Forwarding, MemoCounts, Verifier};

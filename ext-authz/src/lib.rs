@@ -20,5 +20,6 @@ pub mod sidecar;
 pub mod signals;
 pub mod socket;
 pub mod state;
+pub mod status;
 pub mod tls;
 pub mod wire;

@@ -1,21 +1,26 @@
 //! Every metric of the sidecar, registered in a passed registry with closed label sets; it measures nothing itself.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use authz_core::{
     decision::{Decision, Verdict},
     reason::{Class, Reason},
+    time::Timestamp,
 };
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder, core::Collector,
 };
 
+use self::bundles::BundleGauges;
 use crate::{
     check::Source,
-    identity::workload_api::Feed,
+    identity::{Origin, TrustStore, workload_api::Feed},
     state::Part,
     tls::{Listener, Outcome},
 };
 
+mod bundles;
 mod table;
 
 pub use self::table::{MetricRow, TABLE};
@@ -82,12 +87,14 @@ pub struct Metrics {
     pub policies: IntGauge,
     /// Bundle sets loaded, by result.
     pub bundle_reloads: IntCounterVec,
+    bundle_fetches: IntCounterVec,
     /// Decisions cached.
     pub cached: IntGauge,
     /// Audit records written.
     pub audit_written: IntCounter,
     /// Audit records lost.
     pub audit_lost: IntCounter,
+    audit_lost_at: AtomicU64,
     /// 1 for each part that is in.
     pub ready: IntGaugeVec,
     /// SVIDs of our own, by result.
@@ -140,9 +147,11 @@ impl Metrics {
             policy_reloads: make.counters("countersign_policy_reloads_total", &["result"])?,
             policies: make.gauge("countersign_policies")?,
             bundle_reloads: make.counters("countersign_bundle_reloads_total", &["result"])?,
+            bundle_fetches: make.counters("countersign_bundle_fetches_total", &["origin", "result"])?,
             cached: make.gauge("countersign_cached_decisions")?,
             audit_written: make.counter("countersign_audit_records_total")?,
             audit_lost: make.counter("countersign_audit_lost_total")?,
+            audit_lost_at: AtomicU64::new(0),
             ready: make.gauges("countersign_ready", &["part"])?,
             tls_handshakes: make.counters("countersign_tls_handshakes_total", &["listener", "result"])?,
             tls_refused_requests: make.counters("countersign_tls_refused_requests_total", &["listener", "result"])?,
@@ -166,6 +175,30 @@ impl Metrics {
         if let Some(histogram) = self.durations.get(mode as usize) {
             histogram.observe(seconds);
         }
+    }
+
+    /// Counts audit records that were lost at `now`.
+    pub fn lose_audit(&self, records: u64, now: Timestamp) {
+        self.audit_lost.inc_by(records);
+        self.audit_lost_at.store(now.as_millis(), Ordering::Relaxed);
+    }
+
+    /// When the last audit record was lost, if any was.
+    pub fn audit_lost_at(&self) -> Option<Timestamp> {
+        Some(Timestamp::from_millis(self.audit_lost_at.load(Ordering::Relaxed))).filter(|_| self.audit_lost.get() > 0)
+    }
+
+    /// Counts one attempt to read or fetch bundles.
+    pub fn bundle_fetched(&self, origin: Origin, result: &str) {
+        self.bundle_fetches.with_label_values(&[origin.as_str(), result]).inc();
+    }
+
+    /// Shows the bundles of `trust` from now on, as they are whenever somebody looks.
+    ///
+    /// # Errors
+    /// That it was called before.
+    pub fn show_bundles(&self, trust: TrustStore) -> Result<(), prometheus::Error> {
+        self.registry.register(Box::new(BundleGauges::new(trust)?))
     }
 
     /// Decisions counted so far, all together.
@@ -199,6 +232,11 @@ impl Metrics {
         }
         for result in ["accepted", "refused", "withdrawn"] {
             self.svid_reloads.with_label_values(&[result]);
+        }
+        for origin in Origin::ALL {
+            for result in ["accepted", "failed", "refused"] {
+                self.bundle_fetches.with_label_values(&[origin.as_str(), result]);
+            }
         }
         for part in Part::ALL {
             self.ready.with_label_values(&[part.as_str()]).set(0);
@@ -316,6 +354,7 @@ mod tests {
     #[test]
     fn the_table_and_the_registry_name_the_same_metrics() {
         let metrics = Metrics::new().unwrap();
+        metrics.show_bundles(bundles::tests::one_bundle()).unwrap();
         let registered: Vec<String> = metrics.registry.gather().iter().map(|family| family.name().to_owned()).collect();
         let mut listed: Vec<String> = TABLE.iter().map(|row| row.name.to_owned()).collect();
         listed.sort();

@@ -43,6 +43,11 @@ impl Readiness {
         self.draining.send_replace(true);
     }
 
+    /// Whether the process is about to end.
+    pub fn is_draining(&self) -> bool {
+        *self.draining.borrow()
+    }
+
     /// Whether signals are taken: a sidecar that can't revoke must not look well.
     pub fn takes_signals(&self) -> bool {
         self.plane.is_healthy()

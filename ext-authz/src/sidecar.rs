@@ -26,8 +26,10 @@ use crate::{
     signals::{Entry, Log, LogError, SignalPlane, SubmitError},
     socket::UnboundSocket,
     state::State,
+    status::{Overview, PolicyNews},
 };
 
+mod federation;
 mod health;
 mod own;
 mod policies;
@@ -86,6 +88,7 @@ pub(crate) struct Parts {
     desk: Arc<Desk>,
     watching: Arc<Watching>,
     readiness: Readiness,
+    overview: Arc<Overview>,
 }
 
 /// How often revocations that are over are forgotten.
@@ -142,7 +145,20 @@ async fn build(config: &Config, metrics: Arc<Metrics>, audit: Audit) -> Result<P
     let needed = (!config.listen.needing_own_svid().is_empty()).then(|| own.clone());
     let readiness = Readiness::new(Arc::clone(&state), Arc::clone(&watching.plane), needed);
     let (lists, jwt_bundles) = (RevocationLists::default(), JwtBundles::default());
-    Ok(Parts { state, verifier, trust, own, lists, jwt_bundles, metrics, audit, desk, watching, readiness })
+    metrics.show_bundles(trust.clone())?;
+    let overview = Arc::new(Overview {
+        service: config.service.name.clone(),
+        started: clock::now(),
+        readiness: readiness.clone(),
+        state: Arc::clone(&state),
+        watching: Arc::clone(&watching),
+        trust: trust.clone(),
+        own: own.clone(),
+        own_source: None,
+        policy: PolicyNews::default(),
+        metrics: Arc::clone(&metrics),
+    });
+    Ok(Parts { state, verifier, trust, own, lists, jwt_bundles, metrics, audit, desk, watching, readiness, overview })
 }
 
 /// Opens the log; while another process holds it, waits for that process to end.
@@ -194,6 +210,10 @@ async fn serve(config: &Config, parts: Parts, stop: impl Future<Output = ()>) ->
     tasks.spawn(named("svid files", own::keep_files(files, Arc::clone(&parts), stopped.clone())));
     if let Some(agent) = &config.identity.workload_api {
         workload_api::spawn(agent, &parts, &stopped, &mut tasks);
+    }
+    if !config.identity.federation.is_empty() {
+        let endpoints = config.identity.federation.clone();
+        tasks.spawn(named("federation", federation::keep(endpoints, Arc::clone(&parts), stopped.clone())));
     }
     tasks.spawn(named("policy", policies::keep(config.policy_files(), Arc::clone(&parts), stopped.clone())));
     tasks.spawn(named("expiry", expire(Arc::clone(&parts), stopped.clone())));

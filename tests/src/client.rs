@@ -6,6 +6,7 @@ mod tls;
 
 pub use raw::RawConnection;
 pub use stream::{Chunk, OpenStream};
+pub(crate) use tls::certified_key;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

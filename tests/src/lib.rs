@@ -11,6 +11,7 @@
 
 pub mod agent;
 pub mod authorizer;
+pub mod bundle_endpoint;
 pub mod client;
 pub mod demo;
 pub mod door;

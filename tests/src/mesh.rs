@@ -50,6 +50,7 @@ pub struct MeshBuilder {
     authority: Authority,
     agent: Option<String>,
     lease: String,
+    identity: String,
     tcp: bool,
     mtls: bool,
     workers: u32,
@@ -100,6 +101,7 @@ impl Mesh {
             authority: Authority::new("demo.test").with_intermediate(),
             agent: None,
             lease: "3s".to_owned(),
+            identity: String::new(),
             tcp: false,
             mtls: false,
             workers: 1,
@@ -261,6 +263,12 @@ impl MeshBuilder {
         self
     }
 
+    /// More lines for the section `identity` of the sidecar's configuration, without indentation.
+    pub fn identity(mut self, yaml: &str) -> Self {
+        self.identity = yaml.lines().fold(String::new(), |text, line| text + "\n  " + line);
+        self
+    }
+
     /// A sidecar that also listens on a loopback port: see [`Mesh::ext_authz_port`].
     pub fn tcp(mut self) -> Self {
         self.tcp = true;
@@ -306,7 +314,7 @@ impl MeshBuilder {
         authority.issue(SIDECAR).write(dir.path(), "svid");
         let upstream = Upstream::start().await;
         let admin = Door::Unix(dir.path().join("admin.sock"));
-        let config = config(self.agent.as_deref(), &self.lease, self.tcp, self.mtls);
+        let config = config(self.agent.as_deref(), &self.identity, &self.lease, (self.tcp, self.mtls));
         let mut sidecar = Sidecar::spawn(dir.path(), &config, admin);
         if self.ready {
             sidecar.until_ready().await;
@@ -349,9 +357,9 @@ pub fn wasm() -> PathBuf {
     path
 }
 
-fn config(agent: Option<&str>, lease: &str, tcp: bool, mtls: bool) -> String {
+fn config(agent: Option<&str>, more: &str, lease: &str, (tcp, mtls): (bool, bool)) -> String {
     let identity = agent.map_or_else(
-        || "trust_bundles: [{ trust_domain: demo.test, file: bundle.pem }]".to_owned(),
+        || "trust_bundles:\n    - trust_domain: demo.test\n      file: bundle.pem".to_owned(),
         |how| format!("workload_api: {{ enabled: true, {how} }}"),
     );
     let svid = if mtls { "svid: { certificate: svid.pem, key: svid.key }" } else { "" };
@@ -365,7 +373,7 @@ fn config(agent: Option<&str>, lease: &str, tcp: bool, mtls: bool) -> String {
 service:
   name: orders
 identity:
-  {identity}
+  {identity}{more}
   {svid}
 policy:
   files: [policy.cedar]

@@ -82,6 +82,11 @@ impl Authority {
         svid::pem("CERTIFICATE", &self.root.der)
     }
 
+    /// The intermediate, PEM; empty if there is none.
+    pub fn intermediate_pem(&self) -> String {
+        self.intermediate.as_ref().map(|ca| svid::pem("CERTIFICATE", &ca.der)).unwrap_or_default()
+    }
+
     /// The trust bundle as a SPIFFE bundle, JSON (SPIFFE Trust Domain and Bundle §4).
     pub fn bundle_json(&self, sequence: u64) -> String {
         jwks(&[self], sequence).to_string()

@@ -1,19 +1,22 @@
 //! `identity`: whose certificates are believed, and where they come from.
 
 use super::{
-    forwarding,
+    federation, forwarding,
     knob::{Knob, KnobDefault},
     reader::Reader,
     scalar,
+    tree::Node,
     workload_api::WorkloadApiConfig,
 };
-use crate::identity::{BundleSource, Forwarding, SvidSource};
+use crate::identity::{BundleSource, FederationSource, Forwarding, SvidSource};
 
 /// Trust in certificates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdentityConfig {
     /// One bundle for each trust domain, no trust domain twice; none if trust comes from elsewhere.
     pub trust_bundles: Vec<BundleSource>,
+    /// Trust domains of others whose bundle is fetched; none twice, and none that has a file.
+    pub federation: Vec<FederationSource>,
     /// How much of `x-forwarded-client-cert` is believed, and of whom.
     pub forwarding: Forwarding,
     /// The files of our own SVID, if it comes from files.
@@ -32,6 +35,11 @@ pub(super) const KNOBS: &[Knob] = &[
         "identity.trust_bundles[].file",
         KnobDefault::Required,
         "Its trust bundle, PEM or SPIFFE bundle JSON, read again when it changes.",
+    ),
+    Knob::new(
+        "identity.trust_bundles[].intermediates",
+        KnobDefault::None,
+        "CA certificates of it, PEM, that complete chains which workloads present without them; they are never trusted by themselves.",
     ),
     Knob::new(
         CERTIFICATE,
@@ -56,12 +64,21 @@ impl IdentityConfig {
                 "is set beside identity.workload_api, which brings an SVID of its own; keep one of them".to_owned();
             reader.complain(reader.set(CERTIFICATE).map(|node| node.line), CERTIFICATE, what);
         }
-        Some(Self { trust_bundles: trust_bundles?, forwarding: forwarding?, svid: svid?, workload_api: workload_api? })
+        let federation = federation::read(reader);
+        let (trust_bundles, federation) = (trust_bundles?, federation?);
+        check_one_source_each(reader, &trust_bundles, &federation);
+        Some(Self { trust_bundles, federation, forwarding: forwarding?, svid: svid?, workload_api: workload_api? })
+    }
+
+    /// Where our own SVID comes from, in words, if it comes from anywhere.
+    pub fn own_svid_source(&self) -> Option<&'static str> {
+        let agent = self.workload_api.as_ref().map(|_| "identity.workload_api");
+        self.svid.as_ref().map(|_| "identity.svid").or(agent)
     }
 
     /// Whether anything is configured that can give us an SVID of our own, as listeners with TLS need.
     pub fn has_own_svid_source(&self) -> bool {
-        self.svid.is_some() || self.workload_api.is_some()
+        self.own_svid_source().is_some()
     }
 }
 
@@ -90,11 +107,7 @@ fn trust_bundles(reader: &Reader<'_>, from_elsewhere: bool) -> Option<Vec<Bundle
     }
     let mut bundles: Vec<Option<BundleSource>> = Vec::new();
     for item in reader.items(TRUST_BUNDLES)? {
-        let (trust_domain, file) =
-            (reader.field(&item, "trust_domain", scalar::trust_domain), reader.field(&item, "file", scalar::path));
-        let bundle = trust_domain
-            .zip(file)
-            .map(|(trust_domain, file)| BundleSource { trust_domain, file: reader.located(file) });
+        let bundle = bundle_source(reader, &item);
         if let Some(bundle) = &bundle
             && bundles.iter().flatten().any(|earlier| earlier.trust_domain == bundle.trust_domain)
         {
@@ -109,3 +122,26 @@ fn trust_bundles(reader: &Reader<'_>, from_elsewhere: bool) -> Option<Vec<Bundle
 const TRUST_BUNDLES: &str = "identity.trust_bundles";
 const NO_TRUST: &str = "is missing: without a trust domain whose workloads may call nobody is believed; \
                         write its trust_domain and file, or set identity.workload_api.enabled: true";
+
+fn bundle_source(reader: &Reader<'_>, item: &(String, &Node)) -> Option<BundleSource> {
+    let trust_domain = reader.field(item, "trust_domain", scalar::trust_domain);
+    let file = reader.field(item, "file", scalar::path);
+    let intermediates = reader.optional_field(item, "intermediates", scalar::path);
+    Some(BundleSource {
+        trust_domain: trust_domain?,
+        file: reader.located(file?),
+        intermediates: intermediates?.map(|file| reader.located(file)),
+    })
+}
+
+/// A file would always win, and its endpoint be asked for nothing.
+fn check_one_source_each(reader: &Reader<'_>, files: &[BundleSource], endpoints: &[FederationSource]) {
+    for (position, endpoint) in endpoints.iter().enumerate() {
+        let name = &endpoint.trust_domain;
+        if files.iter().any(|file| file.trust_domain == *name) {
+            let line = reader.set("identity.federation").map(|node| node.line);
+            let what = format!("is {name}, which has a file in identity.trust_bundles; keep one of them");
+            reader.complain(line, &format!("identity.federation[{position}].trust_domain"), what);
+        }
+    }
+}

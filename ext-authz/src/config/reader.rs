@@ -105,6 +105,25 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A key of an item of a list that need not be there; `Some(None)` if it is not, `None` for an error that was noted.
+    #[expect(clippy::option_option, reason = "not set is not wrong")]
+    pub(super) fn optional_field<T>(
+        &self,
+        (path, item): &(String, &'a Node),
+        key: &str,
+        parse: Parse<T>,
+    ) -> Option<Option<T>> {
+        match item.get(key).filter(|node| !node.is_null()) {
+            Some(node) => self.parsed(node, &format!("{path}.{key}"), parse).map(Some),
+            None => Some(None),
+        }
+    }
+
+    /// The items of a list that may be absent, each with its path; none, if it is.
+    pub(super) fn optional_items(&self, list: &str) -> Option<Vec<(String, &'a Node)>> {
+        if self.set(list).is_some() { self.items(list) } else { Some(Vec::new()) }
+    }
+
     /// `path` below the directory of the configuration, unless it is absolute.
     pub(super) fn located(&self, path: impl AsRef<Path>) -> PathBuf {
         self.base.join(path)

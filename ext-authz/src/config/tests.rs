@@ -6,14 +6,14 @@ use std::{
     time::Duration,
 };
 
-use authz_core::identity::TrustDomain;
+use authz_core::identity::{SpiffeId, TrustDomain};
 use proptest::prelude::*;
 
 use super::{
     AdminListener, Config, Environment, KnobDefault, TcpListener, TlsVersion, UnixSocket, knobs,
     tree::{self, Node, Value},
 };
-use crate::audit::Target;
+use crate::{audit::Target, identity::federation::Profile};
 
 const EXAMPLE: &str = include_str!("../../config.example.yaml");
 
@@ -113,7 +113,7 @@ drain: {grace: 10s, grace: 11s}
                 TrustDomain::parse("TD").unwrap_err()
             ),
             "line 5: identity.trust_bundles[1].file is missing",
-            "line 6: identity.trust_bundles[2] is \"td\"; write trust_domain, file",
+            "line 6: identity.trust_bundles[2] is \"td\"; write trust_domain, file, intermediates",
             "line 7: identity.trust_xfcc is \"maybe\"; write true or false",
             "line 9: policy.files[1] is a list; write text",
             "line 9: policy.files[2] is 3, which is no text; put it in quotes",
@@ -344,6 +344,65 @@ fn log_levels_are_levels_or_directives() {
     }
 }
 
+fn federated(items: &str) -> String {
+    LEAST.replace("]}\npolicy", &format!("], federation: [{items}]}}\npolicy"))
+}
+
+#[test]
+fn an_endpoint_has_a_profile_and_what_belongs_to_it() {
+    let text = federated(
+        r#"{trust_domain: b, url: "https://b.test/", profile: https_web, ca_file: ca.pem, refresh: 1m},
+           {trust_domain: c, url: "https://c.test/", profile: https_spiffe, endpoint_id: "spiffe://c/e", bootstrap: c.json},
+           {trust_domain: d, url: "https://d.test/", profile: https_spiffe, endpoint_id: "spiffe://td/e"}"#,
+    );
+    let endpoints = parse(&text).unwrap().identity.federation;
+    let below = |name: &str| Some(PathBuf::from("/etc/countersign").join(name));
+    assert_eq!(endpoints.len(), 3);
+    assert_eq!(endpoints[0].profile, Profile::Web { ca_file: below("ca.pem") });
+    assert_eq!(endpoints[0].refresh, Some(Duration::from_mins(1)));
+    let endpoint_id = SpiffeId::parse("spiffe://c/e").unwrap();
+    assert_eq!(endpoints[1].profile, Profile::Spiffe { endpoint_id, bootstrap: below("c.json") });
+    assert!(parse(LEAST).unwrap().identity.federation.is_empty());
+}
+
+#[test]
+fn an_endpoint_that_could_not_be_verified_is_refused() {
+    let cases = [
+        (r#"{trust_domain: b, url: "http://b.test/", profile: https_web}"#, "is not https"),
+        (r#"{trust_domain: b, url: "https://me:x@b.test/", profile: https_web}"#, "userinfo"),
+        (r#"{trust_domain: b, url: "https://b.test/", profile: https}"#, "write https_web or https_spiffe"),
+        (r#"{trust_domain: b, url: "https://b.test/", profile: https_spiffe}"#, "endpoint_id is missing"),
+        (
+            r#"{trust_domain: b, url: "https://b.test/", profile: https_spiffe, endpoint_id: "spiffe://b/e"}"#,
+            "bootstrap is missing",
+        ),
+        (
+            r#"{trust_domain: b, url: "https://b.test/", profile: https_spiffe, endpoint_id: "spiffe://b", bootstrap: x}"#,
+            "with its path",
+        ),
+        (
+            r#"{trust_domain: b, url: "https://b.test/", profile: https_web, bootstrap: x}"#,
+            "nothing that https_web looks at",
+        ),
+        (
+            r#"{trust_domain: b, url: "https://b.test/", profile: https_spiffe, endpoint_id: "spiffe://c/e", ca_file: x}"#,
+            "nothing that https_spiffe",
+        ),
+        (r#"{trust_domain: b, url: "https://b.test/", profile: https_web, refresh: 10ms}"#, "from 1s to"),
+        (r#"{trust_domain: td, url: "https://b.test/", profile: https_web}"#, "has a file in identity.trust_bundles"),
+        (
+            r#"{trust_domain: b, url: "https://b.test/", profile: https_web}, {trust_domain: b, url: "https://b.test/", profile: https_web}"#,
+            "is b again",
+        ),
+        ("{trust_domain: b}", "url is missing"),
+        ("", "is empty"),
+    ];
+    for (items, because) in cases {
+        let errors = errors_of(&federated(items)).join("\n");
+        assert!(errors.contains(because), "{items}: {errors}");
+    }
+}
+
 #[test]
 fn the_example_is_a_configuration_and_all_it_states_is_the_default() {
     let stated = parse(EXAMPLE).unwrap();
@@ -370,8 +429,9 @@ fn the_example_shows_every_knob_with_its_meaning() {
     let mut before = "";
     for line in EXAMPLE.lines() {
         let code = line.trim_start();
-        // `#name:` is a knob without a default, `# text` a comment.
-        let is_knob = code.starts_with('#') && code.as_bytes().get(1).is_some_and(u8::is_ascii_lowercase);
+        // `#name:` (`#- name:` as the first of a list's item) is a knob without a default, `# text` a comment.
+        let is_knob = code.starts_with("#- ")
+            || code.starts_with('#') && code.as_bytes().get(1).is_some_and(u8::is_ascii_lowercase);
         all += &(if is_knob { line.replacen('#', "", 1) } else { line.to_owned() } + "\n");
         assert!(!is_knob || before.trim_start().starts_with("# "), "{line} has no comment before it");
         before = line;

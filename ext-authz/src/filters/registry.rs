@@ -107,6 +107,10 @@ impl Registry {
         enforcement
     }
 
+    pub(super) fn is_connected(&self, instance: &str) -> bool {
+        self.filters.get(instance).is_some_and(|filter| filter.connection.is_some())
+    }
+
     pub(super) fn counts(&self, now: Instant) -> Counts {
         let connected = || self.filters.values().filter(|filter| filter.connection.is_some());
         let gone = self.filters.values().filter(|filter| filter.connection.is_none());

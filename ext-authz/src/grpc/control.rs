@@ -19,24 +19,31 @@ use crate::{
     clock,
     filters::Filters,
     signals::{Accepted, SignalPlane, convert, live},
+    status::Overview,
     tls::Peer,
     wire::control::{
-        AwaitRequest, Enforcement, ListRequest, ListResponse, Signal as WireSignal, SubmitRequest, SubmitResponse,
-        TailRequest, control_server::Control,
+        AwaitRequest, Enforcement, ListRequest, ListResponse, Signal as WireSignal, StatusRequest, StatusResponse,
+        SubmitRequest, SubmitResponse, TailRequest, control_server::Control,
     },
 };
 
 /// Answers operators and other systems.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ControlService {
     plane: Arc<SignalPlane>,
     filters: Filters,
+    overview: Option<Arc<Overview>>,
 }
 
 impl ControlService {
     /// Speaks for `plane` and `filters`.
     pub fn new(plane: Arc<SignalPlane>, filters: Filters) -> Self {
-        Self { plane, filters }
+        Self { plane, filters, overview: None }
+    }
+
+    /// Answers `Status` from `overview`; without one it is not served.
+    pub fn with_overview(self, overview: Arc<Overview>) -> Self {
+        Self { overview: Some(overview), ..self }
     }
 
     /// Refuses a position that the log has not reached: waiting for it could take for ever.
@@ -92,6 +99,11 @@ impl Control for ControlService {
         let plane = Arc::clone(&self.plane);
         tokio::spawn(async move { tail::follow(&plane, after, out).await });
         Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn status(&self, _request: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
+        let overview = self.overview.as_ref().ok_or_else(|| Status::unavailable("this sidecar has no overview"))?;
+        Ok(Response::new(overview.look(clock::now(), Instant::now())))
     }
 }
 

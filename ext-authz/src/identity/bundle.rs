@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use authz_core::identity::{SpiffeId, TrustDomain};
+use authz_core::{
+    identity::{SpiffeId, TrustDomain},
+    time::Timestamp,
+};
 use rustls_pki_types::{CertificateDer, TrustAnchor};
 use sha2::{Digest, Sha256};
 
@@ -21,6 +24,7 @@ pub struct Bundle {
     // INVARIANT: as many validities as anchors, in the same order.
     anchors: Box<[TrustAnchor<'static>]>,
     validities: Box<[Validity]>,
+    intermediates: Box<[CertificateDer<'static>]>,
     sequence: Option<u64>,
     refresh_hint: Option<Duration>,
 }
@@ -33,6 +37,32 @@ impl Bundle {
         }
         let text = str::from_utf8(bytes).map_err(|error| InvalidBundle::NotText { offset: error.valid_up_to() })?;
         if text.trim_start().starts_with('{') { jwks::parse(text) } else { Self::from_pem(text) }
+    }
+
+    /// Reads a SPIFFE bundle only, as endpoints serve it (SPIFFE Federation §5): PEM is none.
+    pub fn parse_spiffe(bytes: &[u8]) -> Result<Self, InvalidBundle> {
+        if bytes.len() > MAX_BUNDLE_BYTES {
+            return Err(InvalidBundle::TooLong { bytes: bytes.len() });
+        }
+        let text = str::from_utf8(bytes)
+            .map_err(|error| InvalidBundle::Json { what: format!("byte {} is not UTF-8", error.valid_up_to()) })?;
+        jwks::parse(text)
+    }
+
+    /// The same bundle with CA certificates, PEM, that may stand between a leaf and an authority but are none.
+    ///
+    /// # Errors
+    /// PEM that can't be read, holds no certificate or too many, or one that is no CA.
+    pub fn with_intermediates(self, pem: &[u8]) -> Result<Self, InvalidBundle> {
+        let text = str::from_utf8(pem).map_err(|error| InvalidBundle::NotText { offset: error.valid_up_to() })?;
+        let certificates = pem::certificates(text, MAX_INTERMEDIATES)?;
+        if certificates.is_empty() {
+            return Err(InvalidBundle::NoCertificate);
+        }
+        for (certificate, position) in certificates.iter().zip(1..) {
+            authority::check_intermediate(&format!("intermediate {position}"), certificate)?;
+        }
+        Ok(Self { intermediates: certificates.into(), ..self })
     }
 
     fn from_pem(text: &str) -> Result<Self, InvalidBundle> {
@@ -65,7 +95,8 @@ impl Bundle {
     ) -> Result<Self, InvalidBundle> {
         let authorities = certificates.map(|(place, certificate)| authority::read(&place, certificate));
         let (anchors, validities): (Vec<_>, Vec<_>) = authorities.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
-        Ok(Self { anchors: anchors.into(), validities: validities.into(), sequence, refresh_hint })
+        let (anchors, validities) = (anchors.into(), validities.into());
+        Ok(Self { anchors, validities, intermediates: Box::default(), sequence, refresh_hint })
     }
 
     /// How many authorities it has.
@@ -81,6 +112,23 @@ impl Bundle {
     /// `spiffe_refresh_hint`: how often the publisher wants us to look (§4.1.2).
     pub fn refresh_hint(&self) -> Option<Duration> {
         self.refresh_hint
+    }
+
+    /// Whether it has the authorities and intermediates of `other`, whatever its sequence and refresh hint.
+    pub fn trusts_as(&self, other: &Self) -> bool {
+        self.anchors == other.anchors
+            && self.validities == other.validities
+            && self.intermediates == other.intermediates
+    }
+
+    /// When the last of its authorities ends; `None` if it has none.
+    pub fn not_after(&self) -> Option<Timestamp> {
+        self.validities.iter().map(|validity| validity.not_after).max()
+    }
+
+    /// CA certificates that may stand between a leaf and an anchor.
+    pub(super) fn intermediates(&self) -> &[CertificateDer<'static>] {
+        &self.intermediates
     }
 
     pub(super) fn anchors(&self) -> &[TrustAnchor<'static>] {
@@ -127,6 +175,8 @@ impl Bundles {
                 hash.update(validity.not_before.as_millis().to_be_bytes());
                 hash.update(validity.not_after.as_millis().to_be_bytes());
             }
+            hash.update(u64::try_from(bundle.intermediates.len()).unwrap_or(u64::MAX).to_be_bytes());
+            bundle.intermediates.iter().for_each(|certificate| put(&mut hash, certificate));
         }
         TrustDigest(hash.finalize().into())
     }
@@ -161,6 +211,9 @@ pub(super) const MAX_BUNDLE_BYTES: usize = 4 * 1024 * 1024;
 
 /// Most authorities of one trust domain: each may have to be tried for each signature.
 const MAX_AUTHORITIES: usize = 1000;
+
+/// Most intermediates of one trust domain: path building tries them for each link of a chain.
+const MAX_INTERMEDIATES: usize = 64;
 
 #[cfg(test)]
 mod tests;

@@ -22,6 +22,8 @@ pub struct BundleSource {
     pub trust_domain: TrustDomain,
     /// PEM or SPIFFE bundle JSON.
     pub file: PathBuf,
+    /// PEM with CA certificates that may complete a path and are trusted for nothing by themselves.
+    pub intermediates: Option<PathBuf>,
 }
 
 /// The configured files and the bundles last accepted from them.
@@ -37,7 +39,7 @@ impl BundleFiles {
     /// # Errors
     /// All files that can't be read or used, or that files can't be watched at all.
     pub fn load(sources: Vec<BundleSource>) -> Result<Self, InvalidBundleFiles> {
-        let watch = files::watch(sources.iter().map(|source| source.file.clone()).collect());
+        let watch = files::watch(sources.iter().flat_map(BundleSource::files).cloned().collect());
         let watch = watch
             .map_err(|error| InvalidBundleFiles(sources.iter().map(|source| unwatchable(source, &error)).collect()))?;
         let (bundles, refused) = read(&sources, &Bundles::default());
@@ -113,15 +115,22 @@ impl fmt::Display for InvalidBundleFiles {
 
 impl std::error::Error for InvalidBundleFiles {}
 
+impl BundleSource {
+    fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        std::iter::once(&self.file).chain(&self.intermediates)
+    }
+}
+
 /// Every source read; where that fails, what `old` has.
 fn read(sources: &[BundleSource], old: &Bundles) -> (Bundles, Vec<InvalidBundleFile>) {
     let mut bundles = Vec::new();
     let mut refused = Vec::new();
-    for BundleSource { trust_domain, file } in sources {
-        match read_one(file) {
+    for source in sources {
+        let trust_domain = &source.trust_domain;
+        match read_one(source) {
             Ok(bundle) => bundles.push((trust_domain.clone(), Arc::new(bundle))),
-            Err(cause) => {
-                refused.push(InvalidBundleFile { trust_domain: trust_domain.clone(), file: file.clone(), cause });
+            Err(error) => {
+                refused.push(error);
                 bundles.extend(old.get(trust_domain).map(|bundle| (trust_domain.clone(), Arc::clone(bundle))));
             }
         }
@@ -129,15 +138,28 @@ fn read(sources: &[BundleSource], old: &Bundles) -> (Bundles, Vec<InvalidBundleF
     (Bundles::new(bundles), refused)
 }
 
-fn read_one(file: &Path) -> Result<Bundle, BundleFileCause> {
+fn read_one(source: &BundleSource) -> Result<Bundle, InvalidBundleFile> {
+    let refuse = |file: &Path, cause: BundleFileCause| InvalidBundleFile {
+        trust_domain: source.trust_domain.clone(),
+        file: file.to_owned(),
+        cause,
+    };
+    let parsed = content(&source.file).and_then(|bytes| Ok(Bundle::parse(&bytes)?));
+    let bundle = parsed.map_err(|cause| refuse(&source.file, cause))?;
+    let Some(file) = &source.intermediates else { return Ok(bundle) };
+    let complete = content(file).and_then(|bytes| Ok(bundle.with_intermediates(&bytes)?));
+    complete.map_err(|cause| refuse(file, cause))
+}
+
+/// One byte more than allowed is enough to be refused, however long the file is.
+pub(super) fn content(file: &Path) -> Result<Vec<u8>, BundleFileCause> {
     let mut bytes = Vec::new();
-    // One byte more than allowed is enough to be refused, however long the file is.
     File::open(file)?.take(MAX_BUNDLE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(Bundle::parse(&bytes)?)
+    Ok(bytes)
 }
 
 fn unwatchable(source: &BundleSource, error: &io::Error) -> InvalidBundleFile {
-    let BundleSource { trust_domain, file } = source.clone();
+    let BundleSource { trust_domain, file, .. } = source.clone();
     InvalidBundleFile { trust_domain, file, cause: io::Error::new(error.kind(), error.to_string()).into() }
 }
 

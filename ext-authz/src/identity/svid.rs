@@ -94,10 +94,12 @@ fn path_window(
     let refuse = |error: webpki::Error| Refusal::new(Reason::ChainInvalid, error.to_string());
     let accept = |path: &VerifiedPath<'_>| window_of(path, bundle, now).map(|_| ());
     let end_entity = EndEntityCert::try_from(leaf).map_err(refuse)?;
+    // What was presented comes first; of the bundle's own only those of this trust domain, never another's.
+    let intermediates: Vec<_> = intermediates.iter().chain(bundle.intermediates()).map(borrowed).collect();
     let path = end_entity.verify_for_usage(
         webpki::ALL_VERIFICATION_ALGS,
         bundle.anchors(),
-        intermediates,
+        &intermediates,
         UnixTime::since_unix_epoch(std::time::Duration::from_millis(now.as_millis())),
         KeyUsage::client_auth(),
         // Revocation is the gate's business: it is asked on every request, not once per verification.
@@ -105,6 +107,10 @@ fn path_window(
         Some(&accept),
     );
     window_of(&path.map_err(refuse)?, bundle, now).map_err(refuse)
+}
+
+fn borrowed<'a>(certificate: &'a CertificateDer<'_>) -> CertificateDer<'a> {
+    CertificateDer::from(certificate.as_ref())
 }
 
 /// What webpki leaves out: intermediates may sign certificates (RFC 5280 §6.1.4 n), and the authority itself has not expired.

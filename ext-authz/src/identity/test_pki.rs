@@ -23,6 +23,7 @@ pub(super) fn now() -> Timestamp {
 
 /// An authority of trust domain `td` and its key.
 pub(super) struct Ca {
+    name: String,
     issuer: Issuer<'static, KeyPair>,
     pub(super) der: CertificateDer<'static>,
 }
@@ -37,14 +38,19 @@ impl Ca {
     pub(super) fn root_with(name: &str, bend: impl FnOnce(&mut CertificateParams)) -> Self {
         let (params, key) = (ca_params(name, bend), KeyPair::generate().unwrap());
         let der = params.self_signed(&key).unwrap().der().clone();
-        Self { issuer: Issuer::new(params, key), der }
+        Self { name: name.to_owned(), issuer: Issuer::new(params, key), der }
     }
 
     /// An authority below this one, bent.
     pub(super) fn below(&self, name: &str, bend: impl FnOnce(&mut CertificateParams)) -> Self {
         let (params, key) = (ca_params(name, bend), KeyPair::generate().unwrap());
         let der = params.signed_by(&key, &self.issuer).unwrap().der().clone();
-        Self { issuer: Issuer::new(params, key), der }
+        Self { name: name.to_owned(), issuer: Issuer::new(params, key), der }
+    }
+
+    /// The name and key of `other`, certified by this authority.
+    pub(super) fn cross_signs(&self, other: &Self) -> CertificateDer<'static> {
+        ca_params(&other.name, |_| ()).signed_by(other.issuer.key(), &self.issuer).unwrap().der().clone()
     }
 
     /// A leaf for `spiffe://td/web`, valid an hour to both sides of [`NOW`], bent.

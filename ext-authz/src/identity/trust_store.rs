@@ -22,6 +22,9 @@ pub enum Origin {
 }
 
 impl Origin {
+    /// Every origin.
+    pub const ALL: &[Self] = &[Self::File, Self::Federation, Self::WorkloadApi];
+
     /// The name in metrics and in `countersign status`.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -45,16 +48,38 @@ pub struct Held {
     pub trouble: Option<String>,
 }
 
+/// A trust domain whose source has not given a bundle yet: its workloads are unknown until it does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// Whose.
+    pub trust_domain: TrustDomain,
+    /// Who is asked for it.
+    pub origin: Origin,
+    /// Why the last attempt failed, if there was one.
+    pub trouble: Option<String>,
+    /// When the source is asked again, where that is known.
+    pub next_refresh: Option<Timestamp>,
+}
+
 /// All bundles of all sources; cheap to clone, all clones see the same.
 #[derive(Clone)]
 pub struct TrustStore {
-    held: Arc<Mutex<BTreeMap<(TrustDomain, Origin), Held>>>,
+    sources: Arc<Mutex<Sources>>,
     bundles: Arc<watch::Sender<Bundles>>,
+}
+
+type Key = (TrustDomain, Origin);
+
+#[derive(Default)]
+struct Sources {
+    held: BTreeMap<Key, Held>,
+    // INVARIANT: no key of `held` is in here.
+    missing: BTreeMap<Key, Missing>,
 }
 
 impl Default for TrustStore {
     fn default() -> Self {
-        Self { held: Arc::default(), bundles: Arc::new(watch::Sender::new(Bundles::default())) }
+        Self { sources: Arc::default(), bundles: Arc::new(watch::Sender::new(Bundles::default())) }
     }
 }
 
@@ -74,10 +99,34 @@ impl TrustStore {
 
     /// Notes that a source could not be read; what it said before stays.
     pub fn note_trouble(&self, trust_domain: &TrustDomain, origin: Origin, trouble: &str, next: Option<Timestamp>) {
-        if let Some(held) = self.lock().get_mut(&(trust_domain.clone(), origin)) {
+        let (mut sources, key) = (self.lock(), (trust_domain.clone(), origin));
+        if let Some(held) = sources.held.get_mut(&key) {
             held.trouble = Some(trouble.to_owned());
             held.next_refresh = next.or(held.next_refresh);
+        } else if let Some(missing) = sources.missing.get_mut(&key) {
+            missing.trouble = Some(trouble.to_owned());
+            missing.next_refresh = next.or(missing.next_refresh);
         }
+    }
+
+    /// Notes that a source should give a bundle of this trust domain, so that its absence can be told.
+    pub fn expect(&self, trust_domain: &TrustDomain, origin: Origin) {
+        let (mut sources, key) = (self.lock(), (trust_domain.clone(), origin));
+        if !sources.held.contains_key(&key) {
+            let trust_domain = trust_domain.clone();
+            sources.missing.insert(key, Missing { trust_domain, origin, trouble: None, next_refresh: None });
+        }
+    }
+
+    /// What was expected and has not come.
+    pub fn missing(&self) -> Vec<Missing> {
+        self.lock().missing.values().cloned().collect()
+    }
+
+    /// Whether this sidecar has what it was set up with: a bundle of a file or of the Workload API. Endpoints of others
+    /// don't count; if they did, one that is down could keep us from starting.
+    pub fn has_own(&self) -> bool {
+        has_own(&self.lock().held)
     }
 
     /// The bundle in force of each trust domain: one each, never merged, that of the strongest origin.
@@ -85,35 +134,44 @@ impl TrustStore {
         self.bundles.borrow().clone()
     }
 
-    /// A receiver that wakes when a bundle in force becomes another one, not when it is only confirmed.
+    /// A receiver that wakes when a bundle in force becomes another one, not when it is only confirmed, and when
+    /// [`TrustStore::has_own`] changes.
     pub fn subscribe(&self) -> watch::Receiver<Bundles> {
         self.bundles.subscribe()
     }
 
     /// What is in force, with its origin, for people and metrics.
     pub fn in_force(&self) -> Vec<(TrustDomain, Origin, Held)> {
-        in_force(&self.lock()).map(|((name, origin), held)| (name.clone(), *origin, held.clone())).collect()
+        in_force(&self.lock().held).map(|((name, origin), held)| (name.clone(), *origin, held.clone())).collect()
     }
 
-    fn change(&self, change: impl FnOnce(&mut BTreeMap<(TrustDomain, Origin), Held>)) {
-        let mut all = self.lock();
-        change(&mut all);
-        let next = Bundles::new(in_force(&all).map(|((name, _), held)| (name.clone(), Arc::clone(&held.bundle))));
+    fn change(&self, change: impl FnOnce(&mut BTreeMap<Key, Held>)) {
+        let mut sources = self.lock();
+        let Sources { held, missing } = &mut *sources;
+        let had_own = has_own(held);
+        change(held);
+        missing.retain(|key, _| !held.contains_key(key));
+        let next = Bundles::new(in_force(held).map(|((name, _), held)| (name.clone(), Arc::clone(&held.bundle))));
+        let owns_change = had_own != has_own(held);
         // Under the lock, so that two changes can't overtake each other.
         self.bundles.send_if_modified(|current| {
             let is_new = *current != next;
             *current = next;
-            is_new
+            is_new || owns_change
         });
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(TrustDomain, Origin), Held>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Sources> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+fn has_own(held: &BTreeMap<Key, Held>) -> bool {
+    held.keys().any(|(_, origin)| *origin != Origin::Federation)
+}
+
 /// Of each trust domain the entry of the strongest origin: keys are in that order.
-fn in_force(all: &BTreeMap<(TrustDomain, Origin), Held>) -> impl Iterator<Item = (&(TrustDomain, Origin), &Held)> {
+fn in_force(all: &BTreeMap<Key, Held>) -> impl Iterator<Item = (&Key, &Held)> {
     let mut last: Option<&TrustDomain> = None;
     all.iter().filter(move |((name, _), _)| last.replace(name) != Some(name))
 }
@@ -167,5 +225,44 @@ mod tests {
         assert!(!changes.has_changed().unwrap(), "confirmed is not changed");
         store.put(&td("a"), Origin::Federation, held("other"));
         assert!(changes.has_changed().unwrap());
+    }
+
+    #[test]
+    fn what_is_expected_is_missing_until_it_comes_and_says_why() {
+        let store = TrustStore::default();
+        store.expect(&td("b"), Origin::Federation);
+        assert!(store.bundles().get(&td("b")).is_none() && store.in_force().is_empty());
+        store.note_trouble(&td("b"), Origin::Federation, "no answer", Some(now()));
+        let missing = store.missing();
+        assert_eq!((missing.len(), missing[0].trouble.as_deref()), (1, Some("no answer")));
+        assert_eq!(missing[0].next_refresh, Some(now()));
+        store.put(&td("b"), Origin::Federation, held("b"));
+        store.expect(&td("b"), Origin::Federation);
+        assert!(store.missing().is_empty());
+    }
+
+    #[test]
+    fn endpoints_of_others_do_not_stand_in_for_what_is_ours() {
+        let store = TrustStore::default();
+        let changes = store.subscribe();
+        store.put(&td("b"), Origin::Federation, held("b"));
+        assert!(!store.has_own() && changes.has_changed().unwrap());
+        let mut changes = store.subscribe();
+        let same = store.in_force()[0].2.clone();
+        store.replace(Origin::WorkloadApi, [(td("b"), same)].into());
+        assert!(store.has_own());
+        assert!(changes.has_changed().unwrap(), "whoever waits for what is ours is woken, though no bundle is another");
+        changes.mark_unchanged();
+    }
+
+    #[test]
+    fn a_bundle_that_becomes_empty_is_a_change_and_stays_a_bundle() {
+        let store = TrustStore::default();
+        store.put(&td("a"), Origin::Federation, held("a"));
+        let changes = store.subscribe();
+        let empty = Arc::new(Bundle::parse(br#"{"keys": []}"#).unwrap());
+        store.put(&td("a"), Origin::Federation, Held { bundle: Arc::clone(&empty), ..held("a") });
+        assert!(changes.has_changed().unwrap());
+        assert_eq!(store.bundles().get(&td("a")), Some(&empty), "empty is not unknown");
     }
 }

@@ -26,7 +26,37 @@ pub const TABLE: &[MetricRow] = &[
     ),
     row("countersign_audit_records_total", "counter", "", "Audit records written."),
     row("countersign_build_info", "gauge", "version", "Always 1, labelled with the version."),
+    row(
+        "countersign_bundle_age_seconds",
+        "gauge",
+        "origin, trust_domain",
+        "Time since a trust bundle was last confirmed by its source; of a file, since the files last changed.",
+    ),
+    row(
+        "countersign_bundle_authorities",
+        "gauge",
+        "trust_domain",
+        "Authorities in a trust bundle; 0 revokes its whole trust domain.",
+    ),
+    row(
+        "countersign_bundle_fetches_total",
+        "counter",
+        "origin, result",
+        "Attempts to read or fetch trust bundles: accepted, refused for what came, or failed because nothing did.",
+    ),
+    row(
+        "countersign_bundle_next_refresh_seconds",
+        "gauge",
+        "trust_domain",
+        "Time until a trust bundle is fetched again; 0 where it is watched instead, far below 0 means nobody fetches.",
+    ),
     row("countersign_bundle_reloads_total", "counter", "result", "Trust bundle sets read, accepted or refused."),
+    row(
+        "countersign_bundle_sequence",
+        "gauge",
+        "trust_domain",
+        "spiffe_sequence of a trust bundle, which grows with each change; 0 if it has none.",
+    ),
     row("countersign_cached_decisions", "gauge", "", "Decisions in the sidecar's cache, about."),
     row(
         "countersign_decision_duration_seconds",

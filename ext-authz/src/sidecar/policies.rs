@@ -42,6 +42,7 @@ fn accept(parts: &Parts, policies: Arc<CompiledPolicies>) {
     }
     info!(policies = policies.len(), digest = %policies.digest(), "policies in force");
     parts.state.set_policy(policies);
+    parts.overview.policy.accepted(clock::now());
     note(parts, "accepted", detail);
 }
 
@@ -49,6 +50,7 @@ fn refuse(parts: &Parts, cause: &PolicyError) {
     let kept = parts.state.load().policy().is_some();
     let effect = if kept { "the old policies stay in force" } else { "no policies yet, every request is denied" };
     error!(error = %cause, effect, "policies refused");
+    parts.overview.policy.refused(clock::now(), cause.to_string());
     note(parts, "refused", cause.to_string());
 }
 

@@ -10,7 +10,7 @@ use super::{Parts, SidecarError};
 use crate::{
     audit::{Change, Record},
     clock,
-    identity::{Bundle, BundleFiles, BundleSource, Bundles, Held, InvalidBundleFiles, Origin},
+    identity::{Bundle, BundleFiles, BundleSource, Bundles, Held, InvalidBundleFile, InvalidBundleFiles, Origin},
 };
 
 /// How long to wait before reading files again that were refused at the start.
@@ -51,17 +51,24 @@ pub(super) async fn keep_files(
 }
 
 async fn follow_files(sources: Vec<BundleSource>, parts: &Parts) {
+    for source in &sources {
+        parts.trust.expect(&source.trust_domain, Origin::File);
+    }
     let mut files = first(sources, parts).await;
     hold(parts, files.bundles());
     loop {
         let reload = files.changed().await;
-        for refused in &reload.refused {
-            note(parts, "refused", refused.to_string());
-            parts.trust.note_trouble(&refused.trust_domain, Origin::File, &refused.to_string(), None);
-        }
-        if let Some(bundles) = reload.bundles {
-            hold(parts, &bundles);
-        }
+        // Held first, also where nothing is new: what was in trouble and is no longer must not stay so.
+        hold(parts, files.bundles());
+        refuse(parts, &reload.refused);
+    }
+}
+
+fn refuse(parts: &Parts, files: &[InvalidBundleFile]) {
+    for file in files {
+        note(parts, "refused", file.to_string());
+        parts.metrics.bundle_fetched(Origin::File, "refused");
+        parts.trust.note_trouble(&file.trust_domain, Origin::File, &file.to_string(), None);
     }
 }
 
@@ -71,13 +78,16 @@ fn hold(parts: &Parts, bundles: &Bundles) {
         let bundle = Arc::new(bundle.clone());
         (name.clone(), Held { bundle, fetched_at: now, next_refresh: None, trouble: None })
     };
+    parts.metrics.bundle_fetched(Origin::File, "accepted");
     parts.trust.replace(Origin::File, bundles.iter().map(held).collect());
 }
 
-/// The verifier first: filters that hear of new bundles must find them in force.
+/// The verifier first: filters that hear of new bundles must find them in force. Bundles of others alone make nobody ready.
 fn trust(parts: &Parts, bundles: &Bundles) {
     parts.verifier.replace(bundles.clone());
-    parts.state.set_trusted(parts.verifier.digest());
+    if parts.trust.has_own() || parts.state.load().trust().is_some() {
+        parts.state.set_trusted(parts.verifier.digest());
+    }
 }
 
 /// Until the first set is good there is nothing to trust: not ready, and tried again.
@@ -96,6 +106,10 @@ fn complain(parts: &Parts, refused: &InvalidBundleFiles, last: &mut String) {
     let text = refused.to_string();
     if text != *last {
         error!(error = text, "no trust bundles yet, every request is denied");
+        for file in &refused.0 {
+            parts.trust.note_trouble(&file.trust_domain, Origin::File, &file.to_string(), None);
+        }
+        parts.metrics.bundle_fetched(Origin::File, "refused");
         note(parts, "refused", text.clone());
         *last = text;
     }

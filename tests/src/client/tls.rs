@@ -44,7 +44,7 @@ fn store(roots: &[Vec<u8>]) -> RootCertStore {
 }
 
 /// Made by hand: rustls's own way in checks the certificate first, and wrong ones must reach the wire.
-fn certified_key(svid: &Svid) -> CertifiedKey {
+pub fn certified_key(svid: &Svid) -> CertifiedKey {
     let chain = svid.chain_der().iter().map(|der| CertificateDer::from(der.clone())).collect();
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(svid.key_der().to_vec()));
     CertifiedKey::new(chain, ring::sign::any_supported_type(&key).unwrap())

@@ -12,14 +12,24 @@ pub(super) fn read(
     der: &CertificateDer<'static>,
 ) -> Result<(TrustAnchor<'static>, Validity), InvalidBundle> {
     let refuse = |what: String| InvalidBundle::Authority { place: place.to_owned(), what };
-    let certificate = match X509Certificate::from_der(der) {
-        Ok(([], certificate)) => certificate,
-        Ok(_) => return Err(refuse("is followed by other bytes".to_owned())),
-        Err(error) => return Err(refuse(format!("is no X.509 certificate: {error}"))),
-    };
-    check_is_ca(&certificate).map_err(|what| refuse(format!("({}) {what}", rfc4514(certificate.subject()))))?;
+    let certificate = ca(der).map_err(refuse)?;
     let anchor = webpki::anchor_from_trusted_cert(der).map_err(|error| refuse(format!("can't be used: {error}")))?;
     Ok((anchor.to_owned(), Validity::of(&certificate)))
+}
+
+/// That a certificate may stand in a path; its signature is nobody's business before it does.
+pub(super) fn check_intermediate(place: &str, der: &CertificateDer<'static>) -> Result<(), InvalidBundle> {
+    ca(der).map(|_| ()).map_err(|what| InvalidBundle::Authority { place: place.to_owned(), what })
+}
+
+fn ca<'a>(der: &'a CertificateDer<'static>) -> Result<X509Certificate<'a>, String> {
+    let certificate = match X509Certificate::from_der(der) {
+        Ok(([], certificate)) => certificate,
+        Ok(_) => return Err("is followed by other bytes".to_owned()),
+        Err(error) => return Err(format!("is no X.509 certificate: {error}")),
+    };
+    check_is_ca(&certificate).map_err(|what| format!("({}) {what}", rfc4514(certificate.subject())))?;
+    Ok(certificate)
 }
 
 /// X509-SVID §4.1 and §4.3: a signing certificate has `cA` and keyCertSign.

@@ -1,11 +1,12 @@
 //! Bundles in both formats: what is read, what is skipped and what is refused.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use authz_core::identity::TrustDomain;
 use proptest::prelude::*;
 use rcgen::{IsCa, KeyUsagePurpose};
 
-use super::Bundle;
+use super::{Bundle, Bundles, InvalidBundle};
 use crate::identity::test_pki::{Ca, base64, pem};
 
 #[track_caller]
@@ -104,6 +105,46 @@ fn what_is_no_authority_is_not_made_one() {
     refuses(&pem(&[&Ca::root_with("x", |p| p.is_ca = IsCa::ExplicitNoCa).der]), "certificate 1 (CN=x) is no CA");
     let cannot_sign = Ca::root_with("x", |p| p.key_usages = vec![KeyUsagePurpose::DigitalSignature]);
     refuses(&pem(&[&cannot_sign.der]), "lacks keyCertSign");
+}
+
+#[test]
+fn intermediates_must_be_authorities_and_change_the_name_of_the_trust() {
+    let root = Ca::root("root");
+    let (one, leaf) = (root.below("one", |_| ()), root.leaf(|_| ()));
+    let with = |text: String| root.bundle().with_intermediates(text.as_bytes());
+    let bundle = with(pem(&[&one.der])).unwrap();
+    assert_eq!((bundle.authorities(), bundle.intermediates().len()), (1, 1));
+    assert!(!bundle.trusts_as(&root.bundle()) && bundle.trusts_as(&bundle.clone()));
+    let td = TrustDomain::parse("td").unwrap();
+    let digest = |bundle: Bundle| Bundles::new([(td.clone(), Arc::new(bundle))]).digest();
+    assert_ne!(digest(bundle), digest(root.bundle()), "filters must not answer on what other intermediates proved");
+    let error = with(pem(&[&one.der, &leaf])).unwrap_err().to_string();
+    assert!(error.contains("intermediate 2 (CN=leaf) is no CA"), "{error}");
+    assert_eq!(with(String::new()).unwrap_err(), InvalidBundle::NoCertificate);
+    assert!(with(pem(&vec![&one.der; 65])).unwrap_err().to_string().contains("more than 64"));
+}
+
+#[test]
+fn an_endpoint_serves_json_and_nothing_else() {
+    let ca = Ca::root("root");
+    let json = format!(r#"{{"keys": [{}]}}"#, key(&ca));
+    assert!(Bundle::parse_spiffe(json.as_bytes()).unwrap().trusts_as(&ca.bundle()));
+    for bad in [pem(&[&ca.der]).as_bytes(), b"", b"<html>", b"{\"keys\": null}", b"\xff{}", &vec![b' '; 5 << 20]] {
+        assert!(Bundle::parse_spiffe(bad).is_err());
+    }
+}
+
+#[test]
+fn what_the_standard_lets_publishers_add_is_no_mistake() {
+    let ca = Ca::root("root");
+    let extended = key(&ca).replace(r#""kty""#, r#""kid": "k1", "alg": "ES256", "key_ops": ["verify"], "kty""#);
+    let text =
+        format!(r#"{{"keys": [{extended}], "spiffe_sequence": 0, "spiffe_refresh_hint": 0, "issuer": {{"a": 1}}}}"#);
+    let bundle = Bundle::parse_spiffe(text.as_bytes()).unwrap();
+    assert_eq!((bundle.authorities(), bundle.sequence()), (1, Some(0)));
+    for sequence in ["18446744073709551616", "1.5", "\"1\"", "1e3"] {
+        refuses(&format!(r#"{{"keys": [], "spiffe_sequence": {sequence}}}"#), "spiffe_sequence is");
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::{BundleFiles, BundleSource, Reload};
 use crate::identity::test_pki::{Ca, pem};
 
 fn source(domain: &str, file: &Path) -> BundleSource {
-    BundleSource { trust_domain: TrustDomain::parse(domain).unwrap(), file: file.to_owned() }
+    BundleSource { trust_domain: TrustDomain::parse(domain).unwrap(), file: file.to_owned(), intermediates: None }
 }
 
 fn authorities(files: &BundleFiles, domain: &str) -> Option<usize> {
@@ -60,4 +60,28 @@ async fn a_changed_file_is_read_and_a_broken_one_leaves_the_old_bundle() {
     let reload = changed(&mut files).await;
     assert!(reload.bundles.is_none(), "a file that is gone changes nothing");
     assert_eq!(authorities(&files, "b"), Some(0));
+}
+
+#[tokio::test]
+async fn intermediates_are_read_again_too_and_broken_ones_leave_the_old_bundle() {
+    let directory = tempfile::tempdir().unwrap();
+    let (bundle, more) = (directory.path().join("bundle"), directory.path().join("more"));
+    let root = Ca::root("root");
+    let (one, two) = (root.below("one", |_| ()), root.below("two", |_| ()));
+    fs::write(&bundle, pem(&[&root.der])).unwrap();
+    fs::write(&more, pem(&[&one.der])).unwrap();
+    let with_more = BundleSource { intermediates: Some(more.clone()), ..source("a", &bundle) };
+    let mut files = BundleFiles::load(vec![with_more]).unwrap();
+    let held =
+        |files: &BundleFiles| files.bundles().get(&TrustDomain::parse("a").unwrap()).unwrap().intermediates().to_vec();
+    assert_eq!(held(&files), std::slice::from_ref(&one.der));
+
+    fs::write(&more, pem(&[&root.leaf(|_| ())])).unwrap();
+    let refused = changed(&mut files).await.refused;
+    assert!(refused[0].to_string().contains("more: intermediate 1 (CN=leaf) is no CA"), "{}", refused[0]);
+    assert_eq!(held(&files), std::slice::from_ref(&one.der));
+
+    fs::write(&more, pem(&[&one.der, &two.der])).unwrap();
+    assert!(changed(&mut files).await.bundles.is_some());
+    assert_eq!(held(&files), [one.der, two.der]);
 }

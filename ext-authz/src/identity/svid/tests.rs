@@ -1,6 +1,12 @@
 //! Every rule, with a certificate that breaks just that one.
 
-use authz_core::{identity::SpiffeId, reason::Reason, time::Timestamp};
+use std::sync::Arc;
+
+use authz_core::{
+    identity::{SpiffeId, TrustDomain},
+    reason::Reason,
+    time::Timestamp,
+};
 use proptest::prelude::*;
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, ExtendedKeyUsagePurpose as Purpose, IsCa,
@@ -10,8 +16,8 @@ use rustls_pki_types::CertificateDer;
 
 use super::{Proof, fuzz_entry, verify};
 use crate::identity::{
-    Bundles, Refusal,
-    test_pki::{Ca, NOW, at, bundles, lax_key_usage, now, trusting, uri},
+    Bundle, Bundles, Refusal,
+    test_pki::{Ca, NOW, at, bundles, lax_key_usage, now, pem, trusting, uri},
 };
 
 fn reason_of(result: Result<Proof, Refusal>) -> Option<Reason> {
@@ -181,6 +187,77 @@ fn an_intermediate_must_be_there_and_be_an_authority() {
         let without = verify(&leaf, &[], &trusting(&root), now());
         assert_eq!(reason_of(without), Some(Reason::ChainInvalid), "{case}, not sent");
     }
+}
+
+fn with_intermediates(trust_domain: &str, root: &Ca, intermediates: &[&Ca]) -> (TrustDomain, Arc<Bundle>) {
+    let ders: Vec<&CertificateDer<'_>> = intermediates.iter().map(|ca| &ca.der).collect();
+    let bundle = root.bundle().with_intermediates(pem(&ders).as_bytes()).unwrap();
+    (TrustDomain::parse(trust_domain).unwrap(), Arc::new(bundle))
+}
+
+#[test]
+fn an_intermediate_of_the_bundle_completes_a_path_and_is_no_authority() {
+    let root = Ca::root("root");
+    let (first, stray) = (root.below("first", |_| ()), Ca::root("other root").below("stray", |_| ()));
+    let second = first.below("second", |_| ());
+    let bundles = Bundles::new([with_intermediates("td", &root, &[&first, &stray])]);
+    let cases: [(&str, &Ca, &[&Ca], Option<Reason>); 5] = [
+        ("nothing presented", &first, &[], None),
+        ("presented and in the bundle", &first, &[&first], None),
+        ("one presented, one in the bundle", &second, &[&second], None),
+        ("one missing", &second, &[], Some(Reason::ChainInvalid)),
+        ("under an intermediate that leads nowhere", &stray, &[], Some(Reason::ChainInvalid)),
+    ];
+    for (case, signer, presented, expected) in cases {
+        let presented: Vec<_> = presented.iter().map(|ca| ca.der.clone()).collect();
+        let result = verify(&signer.leaf(|_| ()), &presented, &bundles, now());
+        assert_eq!(reason_of(result), expected, "{case}");
+    }
+}
+
+#[test]
+fn an_intermediate_of_the_bundle_shortens_the_proof_like_any_other() {
+    let root = Ca::root("root");
+    let first = root.below("first", |params| params.not_after = at(NOW + 70));
+    let bundles = Bundles::new([with_intermediates("td", &root, &[&first])]);
+    let proof = verify(&first.leaf(|_| ()), &[], &bundles, now()).unwrap();
+    assert_eq!(proof.caller.credential().not_after(), Timestamp::from_secs(NOW + 70));
+    let expired = root.below("first", |params| params.not_after = at(NOW - 1));
+    let bundles = Bundles::new([with_intermediates("td", &root, &[&expired])]);
+    let result = verify(&expired.leaf(|_| ()), &[], &bundles, now());
+    assert_eq!(reason_of(result), Some(Reason::ChainInvalid));
+}
+
+#[test]
+fn an_intermediate_of_another_trust_domain_helps_nobody() {
+    let (ours, theirs) = (Ca::root("ours"), Ca::root("theirs"));
+    let (our_intermediate, their_intermediate) = (ours.below("ours", |_| ()), theirs.below("theirs", |_| ()));
+    let other = with_intermediates("other", &theirs, &[&their_intermediate, &our_intermediate]);
+    let bundles = Bundles::new([(TrustDomain::parse("td").unwrap(), Arc::new(ours.bundle())), other]);
+    let of_other = |params: &mut CertificateParams| params.subject_alt_names = vec![uri("spiffe://other/web")];
+    let cases: [(&str, CertificateDer<'_>, &[&Ca], Option<Reason>); 5] = [
+        ("ours, its intermediate only in theirs", our_intermediate.leaf(|_| ()), &[], Some(Reason::ChainInvalid)),
+        ("ours, presented", our_intermediate.leaf(|_| ()), &[&our_intermediate], None),
+        ("our ID under theirs", their_intermediate.leaf(|_| ()), &[&their_intermediate], Some(Reason::ChainInvalid)),
+        ("their ID under ours", our_intermediate.leaf(of_other), &[&our_intermediate], Some(Reason::ChainInvalid)),
+        ("theirs", their_intermediate.leaf(of_other), &[], None),
+    ];
+    for (case, leaf, presented, expected) in cases {
+        let presented: Vec<_> = presented.iter().map(|ca| ca.der.clone()).collect();
+        assert_eq!(reason_of(verify(&leaf, &presented, &bundles, now())), expected, "{case}");
+    }
+}
+
+#[test]
+fn authorities_that_signed_each_other_are_no_way_in_and_no_endless_one() {
+    let (root, one, two) = (Ca::root("root"), Ca::root("one"), Ca::root("two"));
+    let circle = [two.cross_signs(&one), one.cross_signs(&two)];
+    let leaf = one.leaf(|_| ());
+    assert_eq!(reason_of(verify(&leaf, &circle, &trusting(&root), now())), Some(Reason::ChainInvalid));
+    let more: Vec<_> = (0..20).flat_map(|_| [two.cross_signs(&one), one.cross_signs(&two)]).collect();
+    assert_eq!(reason_of(verify(&leaf, &more, &trusting(&root), now())), Some(Reason::ChainInvalid));
+    let way_out = [&circle[..], &[root.cross_signs(&two)]].concat();
+    assert_eq!(reason_of(verify(&leaf, &way_out, &trusting(&root), now())), None, "the circle hides no way out");
 }
 
 #[test]

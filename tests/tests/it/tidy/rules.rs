@@ -80,6 +80,12 @@ const RULES: &[Rule] = &[
     },
     Rule {
         within: &["ext-authz/src/"],
+        except: &["ext-authz/src/identity/federation/"],
+        banned: &["hyper_rustls", "rustls_native_certs"],
+        why: "only federation asks anybody outside, and believes whom the system believes",
+    },
+    Rule {
+        within: &["ext-authz/src/"],
         except: &["ext-authz/src/signals.rs", "ext-authz/src/signals/"],
         banned: &["redb"],
         why: "only the log knows its storage",

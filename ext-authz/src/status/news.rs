@@ -1,0 +1,32 @@
+//! What last became of the policy files, for whoever asks later; it loads none.
+
+use std::sync::{Mutex, PoisonError};
+
+use authz_core::time::Timestamp;
+
+/// The last acceptance and the refusal after it, if there was one.
+#[derive(Debug, Default)]
+pub struct PolicyNews(Mutex<Last>);
+
+/// What last happened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Last {
+    pub(super) accepted: Option<Timestamp>,
+    pub(super) refused: Option<(Timestamp, String)>,
+}
+
+impl PolicyNews {
+    /// A set came into force: what was refused before it is mended.
+    pub fn accepted(&self, now: Timestamp) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Last { accepted: Some(now), refused: None };
+    }
+
+    /// A set was refused; the one in force stays.
+    pub fn refused(&self, now: Timestamp, why: String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).refused = Some((now, why));
+    }
+
+    pub(super) fn last(&self) -> Last {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

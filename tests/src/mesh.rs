@@ -332,6 +332,7 @@ pub fn wasm() -> PathBuf {
 }
 
 fn config(lease: &str, tcp: bool, mtls: bool) -> String {
+    let svid = if mtls { "svid: { certificate: svid.pem, key: svid.key }" } else { "" };
     let tcp = match (tcp, mtls) {
         (true, _) => "ext_authz_tcp: { address: 127.0.0.1:0, allow_plaintext: true }".to_owned(),
         (_, true) => format!("ext_authz_tcp: {{ address: 127.0.0.1:0, allow: [\"spiffe://demo.test{ENVOY}\"] }}"),
@@ -345,7 +346,7 @@ identity:
   trust_bundles:
     - trust_domain: demo.test
       file: bundle.pem
-  svid: {{ certificate: svid.pem, key: svid.key }}
+  {svid}
 policy:
   files: [policy.cedar]
 listen:

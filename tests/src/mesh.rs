@@ -357,11 +357,7 @@ pub fn wasm() -> PathBuf {
     path
 }
 
-fn config(agent: Option<&str>, more: &str, lease: &str, (tcp, mtls): (bool, bool)) -> String {
-    let identity = agent.map_or_else(
-        || "trust_bundles:\n    - trust_domain: demo.test\n      file: bundle.pem".to_owned(),
-        |how| format!("workload_api: {{ enabled: true, {how} }}"),
-    );
+fn config(lease: &str, tcp: bool, mtls: bool) -> String {
     let svid = if mtls { "svid: { certificate: svid.pem, key: svid.key }" } else { "" };
     let tcp = match (tcp, mtls) {
         (true, _) => "ext_authz_tcp: { address: 127.0.0.1:0, allow_plaintext: true }".to_owned(),
@@ -373,7 +369,9 @@ fn config(agent: Option<&str>, more: &str, lease: &str, (tcp, mtls): (bool, bool
 service:
   name: orders
 identity:
-  {identity}{more}
+  trust_bundles:
+    - trust_domain: demo.test
+      file: bundle.pem
   {svid}
 policy:
   files: [policy.cedar]

@@ -163,12 +163,12 @@ async fn a_trust_domain_that_is_dropped_or_a_certificate_that_ends_closes_open_c
 #[tokio::test]
 async fn a_client_whose_certificate_ends_soon_is_asked_to_come_back_before_it_does() {
     let stand = Stand::start().await;
-    let connect = async |svid: &Svid| stand.client("ext_authz", svid).await.connect(Protocol::Http2).await.unwrap();
+    let connect = async |svid: Svid| stand.client("ext_authz", &svid).await.connect(Protocol::Http2).await.unwrap();
     // Whole seconds, as certificates have them.
     let began = OffsetDateTime::now_utc().replace_nanosecond(0).unwrap();
     let ends = began + Duration::from_secs(8);
-    let soon = connect(&stand.authority.leaf(ASKS).valid(began - Duration::from_secs(1), ends).issue()).await;
-    let later = connect(&stand.authority.issue(ASKS)).await;
+    let soon = connect(stand.authority.leaf(ASKS).valid(began - Duration::from_secs(1), ends).issue()).await;
+    let later = connect(stand.authority.issue(ASKS)).await;
     eventually("goodbye from the sidecar", async || soon.is_closed().then_some(())).await;
     let now = OffsetDateTime::now_utc();
     assert!(now < ends && now > began + Duration::from_secs(5), "{now}, {ends}");

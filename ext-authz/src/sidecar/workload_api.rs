@@ -12,9 +12,12 @@ use crate::{
     audit::{Change, Record},
     clock,
     config::WorkloadApiConfig,
-    identity::workload_api::{
-        AgentAddress, AgentBundles, AgentSvids, Failure, Feed, InvalidMessage, News, follow, open_bundles,
-        open_jwt_bundles, open_svids,
+    identity::{
+        Origin,
+        workload_api::{
+            AgentAddress, AgentBundles, AgentSvids, Failure, Feed, InvalidMessage, News, follow, open_bundles,
+            open_jwt_bundles, open_svids,
+        },
     },
     wire::workload::{JwtBundlesResponse, X509BundlesResponse, X509svidResponse},
 };
@@ -180,5 +183,9 @@ impl Desk {
 
     fn count(&self, result: &str) {
         self.parts.metrics.workload_api_updates.with_label_values(&[self.feed.as_str(), result]).inc();
+        if self.feed == Feed::X509Bundles {
+            let fetched = if matches!(result, "accepted" | "refused") { result } else { "failed" };
+            self.parts.metrics.bundle_fetched(Origin::WorkloadApi, fetched);
+        }
     }
 }

@@ -51,6 +51,7 @@ pub struct MeshBuilder {
     agent: Option<String>,
     lease: String,
     identity: String,
+    policy: &'static str,
     tcp: bool,
     mtls: bool,
     workers: u32,
@@ -102,6 +103,7 @@ impl Mesh {
             agent: None,
             lease: "3s".to_owned(),
             identity: String::new(),
+            policy: "",
             tcp: false,
             mtls: false,
             workers: 1,
@@ -269,6 +271,12 @@ impl MeshBuilder {
         self
     }
 
+    /// A sidecar that refuses paths with parameters.
+    pub fn refusing_path_parameters(mut self) -> Self {
+        self.policy = "path_parameters: refuse";
+        self
+    }
+
     /// A sidecar that also listens on a loopback port: see [`Mesh::ext_authz_port`].
     pub fn tcp(mut self) -> Self {
         self.tcp = true;
@@ -314,7 +322,7 @@ impl MeshBuilder {
         authority.issue(SIDECAR).write(dir.path(), "svid");
         let upstream = Upstream::start().await;
         let admin = Door::Unix(dir.path().join("admin.sock"));
-        let config = config(self.agent.as_deref(), &self.identity, &self.lease, (self.tcp, self.mtls));
+        let config = config(self.agent.as_deref(), (&self.identity, self.policy), &self.lease, (self.tcp, self.mtls));
         let mut sidecar = Sidecar::spawn(dir.path(), &config, admin);
         if self.ready {
             sidecar.until_ready().await;
@@ -357,7 +365,11 @@ pub fn wasm() -> PathBuf {
     path
 }
 
-fn config(lease: &str, tcp: bool, mtls: bool) -> String {
+fn config(agent: Option<&str>, (more, policy): (&str, &str), lease: &str, (tcp, mtls): (bool, bool)) -> String {
+    let identity = agent.map_or_else(
+        || "trust_bundles:\n    - trust_domain: demo.test\n      file: bundle.pem".to_owned(),
+        |how| format!("workload_api: {{ enabled: true, {how} }}"),
+    );
     let svid = if mtls { "svid: { certificate: svid.pem, key: svid.key }" } else { "" };
     let tcp = match (tcp, mtls) {
         (true, _) => "ext_authz_tcp: { address: 127.0.0.1:0, allow_plaintext: true }".to_owned(),
@@ -369,12 +381,11 @@ fn config(lease: &str, tcp: bool, mtls: bool) -> String {
 service:
   name: orders
 identity:
-  trust_bundles:
-    - trust_domain: demo.test
-      file: bundle.pem
+  {identity}{more}
   {svid}
 policy:
   files: [policy.cedar]
+  {policy}
 listen:
   ext_authz: {{ unix: ext-authz.sock }}
   control: {{ unix: control.sock }}

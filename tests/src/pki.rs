@@ -19,10 +19,11 @@ use rcgen::{
 use time::{Duration, OffsetDateTime};
 
 /// The certificate authority of one trust domain: a root, and an intermediate if asked for.
+#[derive(Clone)]
 pub struct Authority {
     trust_domain: String,
     root: Arc<Ca>,
-    intermediate: Option<Ca>,
+    intermediate: Option<Arc<Ca>>,
 }
 
 impl Authority {
@@ -37,7 +38,7 @@ impl Authority {
 
     /// Issues from an intermediate below the root; leaves come with it in their chain.
     pub fn with_intermediate(mut self) -> Self {
-        self.intermediate = Some(self.root.sign_ca(ca_params(&self.trust_domain, "intermediate")));
+        self.intermediate = Some(Arc::new(self.root.sign_ca(ca_params(&self.trust_domain, "intermediate"))));
         self
     }
 
@@ -48,7 +49,7 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         params.subject_alt_names = vec![uri(&self.id("/no-ca"))];
-        self.intermediate = Some(self.root.sign_ca(params));
+        self.intermediate = Some(Arc::new(self.root.sign_ca(params)));
         self
     }
 
@@ -98,7 +99,7 @@ impl Authority {
     }
 
     fn signer(&self) -> &Ca {
-        self.intermediate.as_ref().unwrap_or(&*self.root)
+        self.intermediate.as_ref().unwrap_or(&self.root)
     }
 }
 

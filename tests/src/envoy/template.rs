@@ -125,6 +125,33 @@ impl EnvoyBuilder {
         })
     }
 
+    /// Appends to `x-forwarded-client-cert` in place of replacing it, as an Envoy does that stands behind other proxies.
+    pub fn appending_to_xfcc(self) -> Self {
+        self.change(|config| {
+            let manager = config.pointer_mut(CONNECTION_MANAGER).expect("the listener has a connection manager");
+            manager["forward_client_cert_details"] = json!("APPEND_FORWARD");
+        })
+    }
+
+    /// Takes plaintext from whoever comes, as in front of a system that can't do better.
+    pub fn in_plaintext(self) -> Self {
+        self.change(|config| {
+            let chain =
+                config.pointer_mut(FILTER_CHAIN).and_then(Value::as_object_mut).expect("the listener has a chain");
+            chain.remove("transport_socket");
+        })
+    }
+
+    /// Leaves paths as clients send them.
+    pub fn without_path_normalisation(self) -> Self {
+        self.change(|config| {
+            let manager = config.pointer_mut(CONNECTION_MANAGER).expect("the listener has a connection manager");
+            manager["normalize_path"] = json!(false);
+            manager["merge_slashes"] = json!(false);
+            manager["path_with_escaped_slashes_action"] = json!("KEEP_UNCHANGED");
+        })
+    }
+
     /// Any other change to the parsed configuration.
     pub fn change(mut self, change: impl FnOnce(&mut Value) + 'static) -> Self {
         self.changes.push(Change(Box::new(change)));
@@ -216,6 +243,8 @@ fn text(path: &Path) -> String {
     path.to_str().expect("paths in tests are UTF-8").to_owned()
 }
 
+const FILTER_CHAIN: &str = "/static_resources/listeners/0/filter_chains/0";
+const CONNECTION_MANAGER: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
 const DOWNSTREAM_TLS: &str = "/static_resources/listeners/0/filter_chains/0/transport_socket/typed_config";
 
 #[cfg(test)]

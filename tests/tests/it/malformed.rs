@@ -77,7 +77,7 @@ async fn malformed_checks_are_denied_with_their_reason() {
         ),
         ("no path", check_request(&leaf, "", vec![good]), "request_malformed"),
         ("a relative path", check_request(&leaf, "orders", vec![good]), "request_malformed"),
-        ("control bytes in the path", check_request(&leaf, "/\u{1}", vec![good]), "request_malformed"),
+        ("control bytes in the path", check_request(&leaf, "/\u{1}", vec![good]), "path_ambiguous"),
         ("a leaf without digitalSignature", check_request(&unsigning, "/", vec![]), "key_usage_invalid"),
         ("a certificate that is none", check_request("hello", "/", vec![]), "certificate_malformed"),
         ("a certificate cut short", check_request(&leaf[..leaf.len() / 2], "/", vec![]), "certificate_malformed"),

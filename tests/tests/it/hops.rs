@@ -1,7 +1,8 @@
 //! Chains over real Envoys: who began and who forwarded is known as far as certificates prove it, and no further.
 
 use countersign_tests::client::{Connection, Protocol, request, with_header};
-use countersign_tests::mesh::{Mesh, Mode};
+use countersign_tests::envoy::EnvoyBuilder;
+use countersign_tests::mesh::{ENVOY, Mesh, Mode};
 use countersign_tests::pki::{Authority, Svid};
 use http::StatusCode;
 use serde_json::json;
@@ -37,10 +38,10 @@ impl Three {
             .authority(authority.clone())
             .policies(POLICIES)
             .identity(FORWARDERS)
-            .envoy(countersign_tests::envoy::EnvoyBuilder::appending_to_xfcc)
+            .envoy(EnvoyBuilder::appending_to_xfcc)
             .start()
             .await;
-        let (address, id) = (last.envoy.address(), authority.id("/envoy"));
+        let (address, id) = (last.envoy.address(), authority.id(ENVOY));
         let svid = authority.issue("/gw/mid");
         let gateway = Mesh::build(Mode::ExtAuthz)
             .authority(authority.clone())
@@ -161,7 +162,7 @@ async fn nothing_forged_on_the_left_becomes_a_fact() {
         let mesh = Mesh::build(mode)
             .policies(ANYBODY)
             .identity(FORWARDERS)
-            .envoy(countersign_tests::envoy::EnvoyBuilder::appending_to_xfcc)
+            .envoy(EnvoyBuilder::appending_to_xfcc)
             .start()
             .await;
         let issue = |path: &str| mesh.authority.issue(path);

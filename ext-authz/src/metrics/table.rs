@@ -136,18 +136,6 @@ pub const TABLE: &[MetricRow] = &[
     ),
     row("countersign_view_age_seconds", "gauge", "", "Age of the knowledge of the log; 0 with the embedded log."),
     row(
-        "countersign_own_svid_expiration_timestamp_seconds",
-        "gauge",
-        "",
-        "When the sidecar's own SVID ends, in seconds since 1970; 0 without one.",
-    ),
-    row(
-        "countersign_svid_reloads_total",
-        "counter",
-        "result",
-        "SVIDs of our own read, accepted or refused, or withdrawn by their source.",
-    ),
-    row(
         "countersign_workload_api_held",
         "gauge",
         "kind",

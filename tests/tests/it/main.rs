@@ -25,6 +25,7 @@ mod restart;
 mod revocation;
 mod status;
 mod stress;
+mod tcp;
 mod tidy;
 mod unverified;
 mod workload_api;

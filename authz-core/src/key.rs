@@ -31,6 +31,8 @@ impl Admitted<'_> {
                 put_id(key, None);
                 put(key, Some(unverified.cause().as_str().as_bytes()));
                 put(key, unverified.claimed_id().map(str::as_bytes));
+                put_number(key, Some(unverified.names().len()));
+                unverified.names().iter().for_each(|name| put(key, Some(name.as_bytes())));
                 put_ip(key, self.facts().source_ip);
             }
         }

@@ -7,6 +7,7 @@ use crate::{identity::Credential, reason::Reason, scope::Scopes};
 pub struct Unverified {
     cause: Reason,
     claim: Option<Claim>,
+    names: Box<[String]>,
 }
 
 /// What the certificate of an unverified caller says about it.
@@ -19,7 +20,17 @@ pub struct Claim {
 impl Unverified {
     /// For `cause`, a reason of class identity, with what was claimed, if that could be read at all.
     pub fn new(cause: Reason, claim: Option<Claim>) -> Self {
-        Self { cause, claim }
+        Self { cause, claim, names: Box::default() }
+    }
+
+    /// The same with the names its certificate gives itself.
+    pub fn named(self, names: impl Into<Box<[String]>>) -> Self {
+        Self { names: names.into(), ..self }
+    }
+
+    /// URI and DNS names it claims.
+    pub fn names(&self) -> &[String] {
+        &self.names
     }
 
     /// Why nothing is proven.

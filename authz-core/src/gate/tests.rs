@@ -159,6 +159,23 @@ fn a_request_keeps_the_plan_it_was_admitted_under() {
     assert_eq!(admitted.caller().unwrap().credential(), caller.credential());
 }
 
+#[test]
+fn headers_that_may_be_there_once_are_refused_twice_whoever_reads_them() {
+    let caller = caller();
+    let cases: [(Lines, bool); 5] = [
+        (vec![("authorization", b"a"), ("content-type", b"b"), ("host", b"c"), ("origin", b"d")], true),
+        (vec![("authorization", b"a"), ("authorization", b"a")], false),
+        (vec![("content-type", b"a"), ("x", b"1"), ("content-type", b"b")], false),
+        (vec![("cookie", b"a"), ("cookie", b"b")], true),
+        (vec![("authorization", b"\xff")], true),
+    ];
+    for (lines, passes) in cases {
+        let facts = Facts::of_http(Presented::Verified(&caller), http(&lines));
+        let reason = admit(&facts, Rules::default(), &RevocationSet::default());
+        assert_eq!(reason, (!passes).then_some(Reason::HeaderAmbiguous), "{lines:?}");
+    }
+}
+
 fn admit(facts: &Facts<'_>, rules: Rules, revocations: &RevocationSet) -> Option<Reason> {
     let plan = Plan::new(PolicyDigest([0; 32]), [Read::Path], rules);
     Gate::new(revocations, &plan).admit(facts, NOW).err().map(|it| it.reason)

@@ -83,6 +83,8 @@ pub struct UnverifiedRecord {
     pub cause: Reason,
     /// The SPIFFE ID that its certificate claims.
     pub claimed: Option<SpiffeId>,
+    /// The URI and DNS names in it.
+    pub names: Vec<String>,
     /// What exactly is wrong, for operators.
     pub detail: String,
 }
@@ -216,6 +218,8 @@ struct DecisionLine<'a> {
     unverified: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     claimed_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    claimed_names: &'a [String],
     service: &'a str,
     method: &'a str,
     path: &'a str,
@@ -269,6 +273,7 @@ impl DecisionRecord {
             origin: chain.zip(identified).and_then(|(chain, it)| chain.origin(it.caller())).map(SpiffeId::as_str),
             trust_reaches: chain.map(|chain| chain.reach().as_str()),
             unverified: unverified.map(|it| it.cause.as_str()),
+            claimed_names: unverified.map_or(&[], |it| &it.names),
             claimed_id: unverified.and_then(|it| it.claimed.as_ref()).map(SpiffeId::as_str),
             service: &self.service,
             method: &self.request.method,

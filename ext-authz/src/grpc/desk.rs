@@ -75,7 +75,7 @@ impl Desk {
             Ok(identified) => (Presented::Verified(identified.caller()), identified.chain()),
             Err(refusal) => {
                 let claim = refusal.claim().cloned().map(Claim::new);
-                stranger = Unverified::new(refusal.reason(), claim);
+                stranger = Unverified::new(refusal.reason(), claim).named(refusal.names());
                 (Presented::Unverified(&stranger), Chain::direct())
             }
         };
@@ -108,6 +108,7 @@ impl Desk {
         let unverified = answered.identity.as_ref().err().map(|refusal| UnverifiedRecord {
             cause: refusal.reason(),
             claimed: refusal.claim().map(|claim| claim.id().clone()),
+            names: refusal.names().to_vec(),
             detail: refusal.detail().to_owned(),
         });
         self.audit.record(Record::Decision(DecisionRecord {

@@ -52,6 +52,23 @@ pub(super) fn digest(der: &CertificateDer<'_>) -> Digest {
     Digest::from_bytes(Sha256::digest(der.as_ref()).into())
 }
 
+/// The URI and DNS names in a certificate that need not be an SVID: claims, of use only for telling who claims them.
+pub(super) fn names(der: &CertificateDer<'_>) -> Vec<String> {
+    let certificate = parse(der).ok();
+    let names = certificate.as_ref().and_then(|certificate| certificate.subject_alternative_name().ok()?);
+    let names = names.iter().flat_map(|names| &names.value.general_names);
+    let texts = names.filter_map(|name| match name {
+        GeneralName::DNSName(text) | GeneralName::URI(text) => Some(*text),
+        _ => None,
+    });
+    texts.filter(|text| text.len() <= MAX_NAME).take(MAX_NAMES).map(ToOwned::to_owned).collect()
+}
+
+/// Longer names are left out, and more of them: they end up in the audit trail.
+const MAX_NAME: usize = 256;
+/// See [`MAX_NAME`].
+const MAX_NAMES: usize = 8;
+
 fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, Refusal> {
     if der.len() > MAX_CERTIFICATE_BYTES {
         return Err(Refusal::malformed(format!(

@@ -10,17 +10,23 @@ pub struct Refusal {
     reason: Reason,
     detail: Cow<'static, str>,
     claim: Option<Box<Credential>>,
+    names: Box<[String]>,
 }
 
 impl Refusal {
     /// Refuses for `reason`; `detail` says what exactly was found.
     pub fn new(reason: Reason, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { reason, detail: detail.into(), claim: None }
+        Self { reason, detail: detail.into(), claim: None, names: Box::default() }
     }
 
     /// The same for a certificate that can be read but proves nothing: what it claims.
     pub(super) fn claiming(self, credential: Option<Credential>) -> Self {
         Self { claim: credential.map(Box::new), ..self }
+    }
+
+    /// The same with all the names the certificate gives itself.
+    pub(super) fn naming(self, names: Vec<String>) -> Self {
+        Self { names: names.into(), ..self }
     }
 
     /// Refuses what is no certificate, with the words of whoever could not read it.
@@ -37,6 +43,11 @@ impl Refusal {
     /// What the certificate claims; never an identity.
     pub fn claim(&self) -> Option<&Credential> {
         self.claim.as_deref()
+    }
+
+    /// URI and DNS names in the certificate; never an identity.
+    pub fn names(&self) -> &[String] {
+        &self.names
     }
 
     /// What exactly was found; for logs, not for clients.

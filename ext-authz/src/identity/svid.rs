@@ -14,7 +14,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::{
     bundle::{Bundle, Bundles},
-    leaf::Leaf,
+    leaf::{Leaf, names},
     refusal::Refusal,
     validity::Validity,
 };
@@ -36,10 +36,11 @@ pub(super) fn verify(
     bundles: &Bundles,
     now: Timestamp,
 ) -> Result<Proof, Refusal> {
-    let facts = Leaf::read(leaf)?;
+    let named = |refusal: Refusal| refusal.naming(names(leaf));
+    let facts = Leaf::read(leaf).map_err(named)?;
     match window(leaf, &facts, intermediates, bundles, now) {
         Ok(window) => prove(facts, window),
-        Err(refusal) => Err(refusal.claiming(facts.into_claim())),
+        Err(refusal) => Err(named(refusal).claiming(facts.into_claim())),
     }
 }
 

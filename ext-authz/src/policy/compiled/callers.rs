@@ -101,9 +101,11 @@ impl Callers {
         let id = ip.map_or_else(|| "unknown".to_owned(), |ip| ip.to_canonical().to_string());
         let uid = EntityUid::from_type_name_and_id(name.clone(), EntityId::new(id));
         let text = |text: &str| RestrictedExpression::new_string(text.to_owned());
+        let names = RestrictedExpression::new_set(unverified.names().iter().map(|name| text(name)));
         let attributes = [
             Some(("cause".to_owned(), text(unverified.cause().as_str()))),
             unverified.claimed_id().map(|id| ("claimed_id".to_owned(), text(id))),
+            Some(("claimed_names".to_owned(), names)),
             ip.map(|ip| ("ip".to_owned(), address(ip))),
         ];
         let entity = Entity::new(uid.clone(), attributes.into_iter().flatten().collect(), HashSet::new());

@@ -153,6 +153,17 @@ fn lines(text: &str) -> String {
 }
 
 #[test]
+fn the_names_in_a_certificate_are_facts_of_one_who_is_unverified() {
+    let text =
+        r#"permit(principal is Unverified, action, resource) when { principal.claimed_names.contains("old.test") };"#;
+    let policies = compile(&sources(text)).unwrap();
+    let named =
+        |name: &str| TestRequest { names: vec![name.into()], ..stranger("GET", "10.0.0.1", Reason::UriSanMissing) };
+    assert_eq!(named("old.test").decide(&policies).reason, Reason::PermitUnverified);
+    assert_eq!(named("new.test").decide(&policies).reason, Reason::UriSanMissing);
+}
+
+#[test]
 fn policies_are_asked_about_strangers_only_if_one_may_let_them_in() {
     let judges = |text: &str| compile(&sources(&lines(text))).unwrap().plan().rules().judge_unverified;
     assert!(judges("permit(principal is Unverified, action, resource);"));

@@ -39,6 +39,8 @@ pub struct TestRequest {
     pub connection: bool,
     /// Why the caller proves nothing, if so; it then only claims to be `caller`.
     pub unverified: Option<Reason>,
+    /// The names its certificate then has.
+    pub names: Vec<String>,
 }
 
 pub const NOW: Timestamp = Timestamp::from_secs(1_000);
@@ -61,6 +63,7 @@ impl Default for TestRequest {
             destination: None,
             connection: false,
             unverified: None,
+            names: vec![],
         }
     }
 }
@@ -77,8 +80,9 @@ impl TestRequest {
     /// Lets `judge` see the request as admitted under `plan`.
     pub fn admitted<T>(&self, plan: &Plan, judge: impl FnOnce(&Admitted<'_>) -> T) -> T {
         let caller = workload(&self.caller);
-        let stranger =
-            self.unverified.map(|cause| Unverified::new(cause, Some(Claim::new(caller.credential().clone()))));
+        let stranger = self.unverified.map(|cause| {
+            Unverified::new(cause, Some(Claim::new(caller.credential().clone()))).named(self.names.clone())
+        });
         let presented = stranger.as_ref().map_or(Presented::Verified(&caller), Presented::Unverified);
         let chain = Chain::new(self.hops.iter().map(|id| workload(id)).collect(), self.reach);
         let http =

@@ -1,5 +1,7 @@
 //! One hop of a mesh, all of it real: a trust domain, a sidecar, an Envoy in front of a service; it asserts nothing.
 
+mod config;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -322,7 +324,8 @@ impl MeshBuilder {
         authority.issue(SIDECAR).write(dir.path(), "svid");
         let upstream = Upstream::start().await;
         let admin = Door::Unix(dir.path().join("admin.sock"));
-        let config = config(self.agent.as_deref(), (&self.identity, self.policy), &self.lease, (self.tcp, self.mtls));
+        let config =
+            config::config(self.agent.as_deref(), (&self.identity, self.policy), &self.lease, (self.tcp, self.mtls));
         let mut sidecar = Sidecar::spawn(dir.path(), &config, admin);
         if self.ready {
             sidecar.until_ready().await;
@@ -363,42 +366,6 @@ pub fn wasm() -> PathBuf {
         .map_or_else(|| crate::root().join("target/wasm/countersign.wasm"), PathBuf::from);
     assert!(path.is_file(), "no filter at {}: run `make wasm` or set COUNTERSIGN_WASM", path.display());
     path
-}
-
-fn config(agent: Option<&str>, (more, policy): (&str, &str), lease: &str, (tcp, mtls): (bool, bool)) -> String {
-    let identity = agent.map_or_else(
-        || "trust_bundles:\n    - trust_domain: demo.test\n      file: bundle.pem".to_owned(),
-        |how| format!("workload_api: {{ enabled: true, {how} }}"),
-    );
-    let svid = if mtls { "svid: { certificate: svid.pem, key: svid.key }" } else { "" };
-    let tcp = match (tcp, mtls) {
-        (true, _) => "ext_authz_tcp: { address: 127.0.0.1:0, allow_plaintext: true }".to_owned(),
-        (_, true) => format!("ext_authz_tcp: {{ address: 127.0.0.1:0, allow: [\"spiffe://demo.test{ENVOY}\"] }}"),
-        (false, false) => String::new(),
-    };
-    format!(
-        r"
-service:
-  name: orders
-identity:
-  {identity}{more}
-  {svid}
-policy:
-  files: [policy.cedar]
-  {policy}
-listen:
-  ext_authz: {{ unix: ext-authz.sock }}
-  control: {{ unix: control.sock }}
-  admin: {{ unix: admin.sock }}
-  {tcp}
-signals:
-  log: signals.redb
-link:
-  lease: {lease}
-audit:
-  file: audit.jsonl
-"
-    )
 }
 
 fn text(path: &Path) -> String {

@@ -1,5 +1,8 @@
 //! A whole configuration: what is read, what is refused and in which words, and that the example says what the code does.
 
+mod identity;
+mod listen;
+
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
@@ -156,105 +159,6 @@ fn what_is_no_yaml_says_where() {
 }
 
 #[test]
-fn plaintext_is_for_loopback_and_for_those_who_say_so() {
-    let tcp = |fields: &str| LEAST.to_owned() + "listen: {ext_authz_tcp: {" + fields + "}}";
-    for address in ["127.0.0.1:9191", "\"[::1]:9191\""] {
-        let config = parse(&tcp(&format!("address: {address}, allow_plaintext: true"))).unwrap();
-        assert!(matches!(config.listen.ext_authz_tcp, Some(TcpListener::Plaintext(at)) if at.ip().is_loopback()));
-    }
-    let unsaid = "line 5: listen.ext_authz_tcp.address does not say who may ask; list their SPIFFE IDs in \
-                  listen.ext_authz_tcp.allow (mTLS), or, on loopback, set listen.ext_authz_tcp.allow_plaintext: true if \
-                  everybody on this host may";
-    check(&tcp("address: 127.0.0.1:9191"), &[unsaid]);
-    for address in ["0.0.0.0:9191", "10.1.2.3:9191", "\"[::]:9191\"", "\"[::ffff:10.0.0.1]:1\""] {
-        let errors = errors_of(&tcp(&format!("address: {address}, allow_plaintext: true")));
-        assert!(errors.len() == 1 && errors[0].contains("others can reach"), "{errors:?}");
-        let errors = errors_of(&(LEAST.to_owned() + "listen: {admin: {address: " + address + "}}"));
-        assert!(errors.len() == 1 && errors[0].contains("others can reach"), "{errors:?}");
-    }
-    check(
-        &tcp("address: 127.0.0.1:9191, allow_plaintext: true, allow: [\"spiffe://td/*\"]"),
-        &["line 5: listen.ext_authz_tcp.allow_plaintext is true beside listen.ext_authz_tcp.allow; keep one of them"],
-    );
-}
-
-const WITH_SVID: &str = "
-service: {name: orders}
-identity: {trust_bundles: [{trust_domain: td, file: td.pem}], svid: {certificate: svid.pem, key: svid.key}}
-policy: {files: [a.cedar]}
-";
-
-#[test]
-fn a_list_of_who_may_makes_a_listener_mtls() {
-    let listen = "listen: {tls_min_version: \"1.2\", ext_authz_tcp: {address: \"0.0.0.0:1\", allow: [\"spiffe://td/envoy\"]}, \
-                  control_tcp: {address: \"127.0.0.1:2\", allow: [\"spiffe://td/ops/*\", \"spiffe://sec/*\"]}, \
-                  admin: {allow: [\"spiffe://td/prometheus\"]}}";
-    let config = parse(&(WITH_SVID.to_owned() + listen)).unwrap();
-    let texts = |listener: &super::MtlsListener| listener.allow.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let Some(TcpListener::Mtls(ask)) = &config.listen.ext_authz_tcp else { panic!("plaintext") };
-    assert_eq!((ask.address.port(), texts(ask)), (1, vec!["spiffe://td/envoy".to_owned()]));
-    assert_eq!(texts(&config.listen.control_tcp.unwrap()), ["spiffe://td/ops/*", "spiffe://sec/*"]);
-    let AdminListener::Tcp(TcpListener::Mtls(read)) = &config.listen.admin else { panic!("plaintext") };
-    assert_eq!(
-        (read.address.to_string(), texts(read)),
-        ("127.0.0.1:9902".to_owned(), vec!["spiffe://td/prometheus".to_owned()])
-    );
-    assert_eq!(config.listen.tls_min_version, TlsVersion::V12);
-    assert_eq!(config.identity.svid.unwrap().key, Path::new("/etc/countersign/svid.key"));
-}
-
-#[test]
-fn mtls_needs_an_svid_of_our_own_and_names_both_ways_to_get_one() {
-    let listen = "
-listen:
-  ext_authz_tcp: {address: \"0.0.0.0:1\", allow: [\"spiffe://td/*\"]}
-  control_tcp: {address: \"127.0.0.1:2\", allow: [\"spiffe://td/*\"]}
-  admin: {allow: [\"spiffe://td/*\"]}
-";
-    assert!(parse(&(WITH_SVID.to_owned() + listen)).is_ok());
-    let needs = "needs an SVID of this sidecar for mTLS, and nothing gives it one; set identity.svid.certificate and \
-                 identity.svid.key, or identity.workload_api.socket (SPIFFE_ENDPOINT_SOCKET)";
-    check(
-        &(LEAST.to_owned() + listen),
-        &[
-            &format!("line 7: listen.ext_authz_tcp.address {needs}"),
-            &format!("line 8: listen.control_tcp.address {needs}"),
-            &format!("listen.admin.address {needs}"),
-        ],
-    );
-}
-
-#[test]
-fn what_makes_half_of_an_mtls_listener_is_refused() {
-    let listen = |text: &str| WITH_SVID.to_owned() + "listen: {" + text + "}";
-    let cases = [
-        ("control_tcp: {address: \"127.0.0.1:2\"}", "listen.control_tcp.address does not say who may revoke"),
-        (
-            "control_tcp: {allow: [\"spiffe://td/*\"]}",
-            "listen.control_tcp.allow is set without listen.control_tcp.address",
-        ),
-        (
-            "ext_authz_tcp: {allow: [\"spiffe://td/*\"]}",
-            "listen.ext_authz_tcp.allow is set without listen.ext_authz_tcp.address",
-        ),
-        ("control_tcp: {address: \"127.0.0.1:2\", allow: []}", "listen.control_tcp.allow is empty"),
-        (
-            "admin: {allow: [\"spiffe://td\"]}",
-            "listen.admin.allow[0] is not valid: pattern spiffe://td names a trust domain",
-        ),
-        ("admin: {unix: a, allow: [\"spiffe://td/*\"]}", "listen.admin.allow is set beside listen.admin.unix"),
-        ("tls_min_version: \"1.1\"", "listen.tls_min_version is \"1.1\"; write \"1.3\" or \"1.2\""),
-        ("tls_min_version: 1.3", "listen.tls_min_version is 1.3, which is no text; put it in quotes"),
-    ];
-    for (text, expected) in cases {
-        let errors = errors_of(&listen(text));
-        assert!(errors.len() == 1 && errors[0].contains(expected), "{text}: {errors:?}");
-    }
-    let half = WITH_SVID.replace(", key: svid.key", "");
-    check(&half, &["line 3: identity.svid.certificate is set without identity.svid.key; set both or none"]);
-}
-
-#[test]
 fn a_trust_domain_has_one_bundle_and_admin_one_door() {
     let bundles = "identity: {trust_bundles: [{trust_domain: td, file: a}, {trust_domain: td, file: b}]}";
     let text = LEAST.replace("identity: {trust_bundles: [{trust_domain: td, file: td.pem}]}", bundles);
@@ -271,54 +175,6 @@ policy: {files: [a.cedar]}
 ";
 
 /// The agent and the choice of a configuration with these fields, where the environment says `socket`.
-fn agent(fields: &str, socket: Option<&str>) -> Result<String, Vec<String>> {
-    let environment = Environment { spiffe_endpoint_socket: socket.map(str::to_owned) };
-    let parsed = Config::parse_in(&AGENT.replace("FIELDS", fields), Path::new("c.yaml"), &environment);
-    let config = parsed.map_err(|errors| errors.errors().iter().map(ToString::to_string).collect::<Vec<_>>())?;
-    assert!(config.identity.trust_bundles.is_empty());
-    let found = config.identity.workload_api.unwrap();
-    Ok(format!("{}, {}", found.agent, found.choice))
-}
-
-#[test]
-fn an_agent_is_asked_where_the_file_says_or_else_the_environment_and_only_if_enabled() {
-    let cases = [
-        ("enabled: true, socket: \"unix:///a.sock\"", None, "unix:///a.sock, the first"),
-        ("enabled: true, socket: \"tcp://127.0.0.1:1\"", Some("unix:///e.sock"), "tcp://127.0.0.1:1, the first"),
-        ("enabled: true", Some("unix:///e.sock"), "unix:///e.sock, the first"),
-        ("enabled: true, hint: inner", Some("unix:///e.sock"), "unix:///e.sock, that with hint \"inner\""),
-        ("enabled: true, spiffe_id: \"spiffe://td/a\"", Some("unix:///e.sock"), "unix:///e.sock, spiffe://td/a"),
-    ];
-    for (fields, socket, expected) in cases {
-        assert_eq!(agent(fields, socket).as_deref(), Ok(expected), "{fields}");
-    }
-    let off = agent("enabled: false", Some("unix:///e.sock")).unwrap_err();
-    assert!(matches!(&off[..], [error] if error.contains("set identity.workload_api.enabled: true")), "{off:?}");
-    let with_files = Environment { spiffe_endpoint_socket: Some("no address".to_owned()) };
-    let config = Config::parse_in(LEAST, Path::new("c.yaml"), &with_files).unwrap();
-    assert_eq!(config.identity.workload_api, None, "an environment alone changes nothing");
-}
-
-#[test]
-fn what_is_wrong_with_an_agent_is_said() {
-    let cases = [
-        ("enabled: true", None, "here or as SPIFFE_ENDPOINT_SOCKET in the environment"),
-        (
-            "enabled: true",
-            Some("/run/agent.sock"),
-            "is taken from SPIFFE_ENDPOINT_SOCKET: \"/run/agent.sock\" is no address",
-        ),
-        ("enabled: true, socket: \"tcp://agent:1\"", None, "write unix:///path/of/socket or tcp://IP:port"),
-        ("enabled: true, hint: a, spiffe_id: \"spiffe://td/a\"", Some("unix:///e"), "keep one of them"),
-        ("enabled: true, spiffe_id: \"spiffe://td\"", Some("unix:///e"), "names a trust domain"),
-        ("enabled: perhaps", None, "write true or false"),
-    ];
-    for (fields, socket, because) in cases {
-        let errors = agent(fields, socket).unwrap_err();
-        assert!(matches!(&errors[..], [error] if error.contains(because)), "{fields}: {errors:?}");
-    }
-}
-
 #[test]
 fn a_key_that_only_looks_like_a_path_is_unknown() {
     for key in ["link.lease", "policy.files[]", "listen.ext_authz", "\"\""] {
@@ -341,65 +197,6 @@ fn log_levels_are_levels_or_directives() {
     }
     for level in ["loud", "info,", "countersign", "a=b", "INFO=1"] {
         assert!(parse(&(LEAST.to_owned() + "log: {level: \"" + level + "\"}")).is_err(), "{level}");
-    }
-}
-
-fn federated(items: &str) -> String {
-    LEAST.replace("]}\npolicy", &format!("], federation: [{items}]}}\npolicy"))
-}
-
-#[test]
-fn an_endpoint_has_a_profile_and_what_belongs_to_it() {
-    let text = federated(
-        r#"{trust_domain: b, url: "https://b.test/", profile: https_web, ca_file: ca.pem, refresh: 1m},
-           {trust_domain: c, url: "https://c.test/", profile: https_spiffe, endpoint_id: "spiffe://c/e", bootstrap: c.json},
-           {trust_domain: d, url: "https://d.test/", profile: https_spiffe, endpoint_id: "spiffe://td/e"}"#,
-    );
-    let endpoints = parse(&text).unwrap().identity.federation;
-    let below = |name: &str| Some(PathBuf::from("/etc/countersign").join(name));
-    assert_eq!(endpoints.len(), 3);
-    assert_eq!(endpoints[0].profile, Profile::Web { ca_file: below("ca.pem") });
-    assert_eq!(endpoints[0].refresh, Some(Duration::from_mins(1)));
-    let endpoint_id = SpiffeId::parse("spiffe://c/e").unwrap();
-    assert_eq!(endpoints[1].profile, Profile::Spiffe { endpoint_id, bootstrap: below("c.json") });
-    assert!(parse(LEAST).unwrap().identity.federation.is_empty());
-}
-
-#[test]
-fn an_endpoint_that_could_not_be_verified_is_refused() {
-    let cases = [
-        (r#"{trust_domain: b, url: "http://b.test/", profile: https_web}"#, "is not https"),
-        (r#"{trust_domain: b, url: "https://me:x@b.test/", profile: https_web}"#, "userinfo"),
-        (r#"{trust_domain: b, url: "https://b.test/", profile: https}"#, "write https_web or https_spiffe"),
-        (r#"{trust_domain: b, url: "https://b.test/", profile: https_spiffe}"#, "endpoint_id is missing"),
-        (
-            r#"{trust_domain: b, url: "https://b.test/", profile: https_spiffe, endpoint_id: "spiffe://b/e"}"#,
-            "bootstrap is missing",
-        ),
-        (
-            r#"{trust_domain: b, url: "https://b.test/", profile: https_spiffe, endpoint_id: "spiffe://b", bootstrap: x}"#,
-            "with its path",
-        ),
-        (
-            r#"{trust_domain: b, url: "https://b.test/", profile: https_web, bootstrap: x}"#,
-            "nothing that https_web looks at",
-        ),
-        (
-            r#"{trust_domain: b, url: "https://b.test/", profile: https_spiffe, endpoint_id: "spiffe://c/e", ca_file: x}"#,
-            "nothing that https_spiffe",
-        ),
-        (r#"{trust_domain: b, url: "https://b.test/", profile: https_web, refresh: 10ms}"#, "from 1s to"),
-        (r#"{trust_domain: td, url: "https://b.test/", profile: https_web}"#, "has a file in identity.trust_bundles"),
-        (
-            r#"{trust_domain: b, url: "https://b.test/", profile: https_web}, {trust_domain: b, url: "https://b.test/", profile: https_web}"#,
-            "is b again",
-        ),
-        ("{trust_domain: b}", "url is missing"),
-        ("", "is empty"),
-    ];
-    for (items, because) in cases {
-        let errors = errors_of(&federated(items)).join("\n");
-        assert!(errors.contains(because), "{items}: {errors}");
     }
 }
 

@@ -297,7 +297,7 @@ async fn the_chosen_svid_is_used_and_none_once_it_is_gone() {
     let mesh = hop.start().await;
     until(&mesh, "countersign_workload_api_held", &["svids"], 2.0).await;
     mesh.audited("our SVID", |line| {
-        line["kind"] == "svid" && line["detail"].as_str().unwrap().starts_with(&format!("{} until", ours.id()))
+        line["kind"] == "svid" && line["detail"].as_str().unwrap().starts_with(&format!("{}, certificate", ours.id()))
     })
     .await;
     agent.give_svids(&[(&other, &mesh.authority, "")]);

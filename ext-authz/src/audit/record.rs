@@ -60,7 +60,7 @@ pub struct DecisionRecord {
     /// The verified caller and who is behind it.
     pub identified: Option<Identified>,
     /// What there is instead of one.
-    pub unverified: Option<UnverifiedRecord>,
+    pub unverified: Option<Box<UnverifiedRecord>>,
     /// The revoked scope, where that is the reason.
     pub revoked: Option<String>,
     /// Position in the log.
@@ -255,7 +255,7 @@ impl DecisionRecord {
         let credential = identified.map(|it| it.caller().credential());
         // Nothing is said of chains where nobody stands behind the caller and nobody is claimed to.
         let chain = identified.map(Identified::chain).filter(|it| !it.hops().is_empty() || !it.is_complete());
-        let unverified = self.unverified.as_ref();
+        let unverified = self.unverified.as_deref();
         let out = DecisionLine {
             kind: "decision",
             time: rfc3339(self.at),

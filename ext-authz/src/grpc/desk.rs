@@ -105,11 +105,13 @@ impl Desk {
             decision_id = %decision.id, verdict = decision.verdict.as_str(), reason = decision.reason.as_str(),
             mode = mode.as_str(), source = source.as_str(), method = request.method, path = request.path, "decided"
         );
-        let unverified = answered.identity.as_ref().err().map(|refusal| UnverifiedRecord {
-            cause: refusal.reason(),
-            claimed: refusal.claim().map(|claim| claim.id().clone()),
-            names: refusal.names().to_vec(),
-            detail: refusal.detail().to_owned(),
+        let unverified = answered.identity.as_ref().err().map(|refusal| {
+            Box::new(UnverifiedRecord {
+                cause: refusal.reason(),
+                claimed: refusal.claim().map(|claim| claim.id().clone()),
+                names: refusal.names().to_vec(),
+                detail: refusal.detail().to_owned(),
+            })
         });
         self.audit.record(Record::Decision(DecisionRecord {
             at,

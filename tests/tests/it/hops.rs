@@ -156,67 +156,61 @@ async fn seen(mesh: &Mesh, svid: &Svid, header: &str, path: &str) -> String {
     format!("{} {} [{}] origin {}", word("reason"), word("trust_reaches"), hops.join(" "), word("origin"))
 }
 
+/// Who speaks to the Envoy that appends, and of whom.
+struct Cast {
+    /// No forwarder.
+    web: Svid,
+    /// Whom everybody would like to be.
+    admin: Svid,
+    /// A forwarder.
+    gateway: Svid,
+    /// By an authority of the same name that nobody trusts.
+    foreign: Svid,
+}
+
+const KNOWN: &str = "permit origin [spiffe://demo.test/admin] origin spiffe://demo.test/admin";
+const NO_FORWARDER: &str = "permit no_forwarder [] origin -";
+const UNPROVEN: &str = "permit unproven [] origin -";
+const REFUSED: &str = "xfcc_invalid - [] origin -";
+
+/// What the header says, and what comes of it: each in a sentence.
+fn forgeries(cast: &Cast) -> Vec<(&'static str, &Svid, String, &'static str)> {
+    let Cast { web, admin, gateway, foreign } = cast;
+    let good = element("/gw/1", admin);
+    let hash = |svid: &Svid| format!("Hash={}", svid.digest());
+    let bare = format!("By={};{}", gateway.id(), hash(admin));
+    let two = format!("{},{}", element("/web", admin), element("/gw/1", web));
+    let renamed = good.replace(&format!("URI={}", admin.id()), "URI=spiffe://demo.test/root");
+    vec![
+        ("a workload that is no forwarder", web, element("/web", admin), NO_FORWARDER),
+        ("one that says a forwarder wrote it", web, good.clone(), NO_FORWARDER),
+        ("a forwarder that tells the truth", gateway, good.clone(), KNOWN),
+        ("another writer", gateway, element("/gw/2", admin), "permit wrong_writer [] origin -"),
+        ("no certificate", gateway, format!("{bare};URI={}", admin.id()), UNPROVEN),
+        ("a certificate of another authority", gateway, element("/gw/1", foreign), UNPROVEN),
+        ("the hash of another", gateway, good.replace(&hash(admin), &hash(web)), UNPROVEN),
+        ("the URI of another", gateway, renamed, UNPROVEN),
+        ("an origin behind no forwarder", gateway, two, "permit no_forwarder [spiffe://demo.test/web] origin -"),
+        ("a broken quote", gateway, format!("{good};Subject=\"CN=a"), REFUSED),
+        ("an escaped quote that closes nothing", gateway, format!("{good};Subject=\"CN=\\\""), REFUSED),
+        ("an escaped quote that hides a pair", gateway, format!("{good};Subject=\"CN=\\\",Hash=00\""), KNOWN),
+        ("two hashes", gateway, format!("{good};{}", hash(web)), REFUSED),
+        ("JSON", gateway, "[{\"By\":\"x\"}]".to_owned(), REFUSED),
+        ("200 elements", gateway, vec![bare; 200].join(","), REFUSED),
+    ]
+}
+
 #[tokio::test]
 async fn nothing_forged_on_the_left_becomes_a_fact() {
     for mode in Mode::ALL {
-        let mesh = Mesh::build(mode)
-            .policies(ANYBODY)
-            .identity(FORWARDERS)
-            .envoy(EnvoyBuilder::appending_to_xfcc)
-            .start()
-            .await;
+        let build = Mesh::build(mode).policies(ANYBODY).identity(FORWARDERS);
+        let mesh = build.envoy(EnvoyBuilder::appending_to_xfcc).start().await;
         let issue = |path: &str| mesh.authority.issue(path);
-        let (web, admin, gateway) = (issue("/web"), issue("/admin"), issue("/gw/1"));
         let foreign = Authority::new("demo.test").issue("/admin");
-        let good = element("/gw/1", &admin);
-        let untrusted = "permit no_forwarder [] origin -";
-        let known = "permit origin [spiffe://demo.test/admin] origin spiffe://demo.test/admin";
-        let hash = |svid: &Svid| format!("Hash={}", svid.digest());
-        let cases: Vec<(&str, &Svid, String, &str)> = vec![
-            ("a workload that is no forwarder", &web, element("/web", &admin), untrusted),
-            ("one that says a forwarder wrote it", &web, good.clone(), untrusted),
-            ("a forwarder that tells the truth", &gateway, good.clone(), known),
-            ("another writer", &gateway, element("/gw/2", &admin), "permit wrong_writer [] origin -"),
-            (
-                "no certificate",
-                &gateway,
-                format!("By={};{};URI={}", gateway.id(), hash(&admin), admin.id()),
-                "permit unproven [] origin -",
-            ),
-            ("a certificate of another authority", &gateway, element("/gw/1", &foreign), "permit unproven [] origin -"),
-            ("the hash of another", &gateway, good.replace(&hash(&admin), &hash(&web)), "permit unproven [] origin -"),
-            (
-                "the URI of another",
-                &gateway,
-                good.replace(&format!("URI={}", admin.id()), "URI=spiffe://demo.test/root"),
-                "permit unproven [] origin -",
-            ),
-            (
-                "an origin behind one that is no forwarder",
-                &gateway,
-                format!("{},{}", element("/web", &admin), element("/gw/1", &web)),
-                "permit no_forwarder [spiffe://demo.test/web] origin -",
-            ),
-            ("a broken quote", &gateway, format!("{good};Subject=\"CN=a"), "xfcc_invalid - [] origin -"),
-            (
-                "an escaped quote that closes nothing",
-                &gateway,
-                format!("{good};Subject=\"CN=\\\""),
-                "xfcc_invalid - [] origin -",
-            ),
-            ("an escaped quote that hides a pair", &gateway, format!("{good};Subject=\"CN=\\\",Hash=00\""), known),
-            ("two hashes", &gateway, format!("{good};{}", hash(&web)), "xfcc_invalid - [] origin -"),
-            ("JSON", &gateway, "[{\"By\":\"x\"}]".to_owned(), "xfcc_invalid - [] origin -"),
-            (
-                "200 elements",
-                &gateway,
-                vec![format!("By={};{}", gateway.id(), hash(&admin)); 200].join(","),
-                "xfcc_invalid - [] origin -",
-            ),
-        ];
-        for (position, (what, svid, header, expected)) in cases.iter().enumerate() {
+        let cast = Cast { web: issue("/web"), admin: issue("/admin"), gateway: issue("/gw/1"), foreign };
+        for (position, (what, svid, header, expected)) in forgeries(&cast).into_iter().enumerate() {
             let path = format!("/case/{position}");
-            assert_eq!(seen(&mesh, svid, header, &path).await, *expected, "{mode:?}: {what}");
+            assert_eq!(seen(&mesh, svid, &header, &path).await, expected, "{mode:?}: {what}");
         }
     }
 }

@@ -10,8 +10,10 @@ use crate::{clearance::Clearance, hops::Chain, identity::Credential, scope::Scop
 mod headers;
 mod http;
 mod path;
+mod single;
 mod unverified;
 
+pub(crate) use self::single::is_repeated;
 pub use self::{
     headers::{HeaderValue, Headers, NoHeaders},
     http::{Http, InvalidHttp},

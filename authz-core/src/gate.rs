@@ -1,7 +1,7 @@
 //! The gate before every cache: identity, then revocation, then form. It evaluates no policy and keeps nothing.
 
 use crate::{
-    facts::{Asked, Caller, Facts, HeaderValue, Http, Presented, Unverified},
+    facts::{Asked, Caller, Facts, HeaderValue, Http, Presented, Unverified, is_repeated},
     identity::SpiffeId,
     plan::{Plan, Read},
     reason::{Class, Reason},
@@ -109,7 +109,7 @@ impl<'s> Gate<'s> {
     }
 
     fn unreadable(&self, http: &Http<'_>) -> Option<Reason> {
-        if SINGLE_VALUED.iter().any(|name| http.headers.one(name) == HeaderValue::Many) {
+        if is_repeated(http.headers) {
             return Some(Reason::HeaderAmbiguous);
         }
         if self.plan.rules().refuse_path_parameters && http.path.has_parameters() {
@@ -118,10 +118,6 @@ impl<'s> Gate<'s> {
         self.plan.reads().iter().find_map(|read| unreadable(http, read))
     }
 }
-
-/// Headers that may be there once (RFC 9110 §7.2, §8.3, §11.6.2, RFC 6454 §7.3) and on which services rest decisions of their
-/// own: of two values one reader takes the first and another the last, whether or not a policy of ours reads them.
-const SINGLE_VALUED: [&str; 4] = ["authorization", "content-type", "host", "origin"];
 
 fn check_time(caller: &Caller, now: Timestamp) -> Result<(), Denial> {
     let credential = caller.credential();

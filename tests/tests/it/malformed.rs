@@ -75,6 +75,11 @@ async fn malformed_checks_are_denied_with_their_reason() {
             check_request(&leaf, "/", vec![good, ("x-tenant", b"a"), ("x-tenant", b"a")]),
             "header_ambiguous",
         ),
+        (
+            "authorization twice, which nobody reads",
+            check_request(&leaf, "/", vec![good, ("authorization", b"a"), ("authorization", b"b")]),
+            "header_ambiguous",
+        ),
         ("no path", check_request(&leaf, "", vec![good]), "request_malformed"),
         ("a relative path", check_request(&leaf, "orders", vec![good]), "request_malformed"),
         ("control bytes in the path", check_request(&leaf, "/\u{1}", vec![good]), "path_ambiguous"),
@@ -88,6 +93,10 @@ async fn malformed_checks_are_denied_with_their_reason() {
         ("XFCC of another certificate", check_request(&leaf, "/", header(OTHER_HASH)), "certificate_mismatch"),
         ("XFCC without the leaf of Envoy", check_request("", "/", vec![good]), "certificate_missing"),
     ];
+    for trick in super::paths::TRICKS.iter().filter(|trick| !trick.starts_with("/caf")) {
+        let response = client.check(check_request(&leaf, trick, vec![good])).await.unwrap().into_inner();
+        assert_eq!(response.status.unwrap().message, "path_ambiguous", "{trick}, straight at the socket");
+    }
     for (case, request, reason) in cases {
         let response = client.check(request).await.unwrap_or_else(|status| panic!("{case}: {status}")).into_inner();
         let status = response.status.unwrap_or_else(|| panic!("{case}: no status"));

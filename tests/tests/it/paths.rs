@@ -1,6 +1,6 @@
 //! One path, one meaning: what policies saw is what the service got, or the request was refused; with Envoy's normalisation and without.
 
-use countersign_tests::client::Protocol;
+use countersign_tests::client::{Protocol, request, with_header};
 use countersign_tests::envoy::EnvoyBuilder;
 use countersign_tests::mesh::{CALLER, Mesh, Mode};
 use http::StatusCode;
@@ -14,7 +14,7 @@ when { context.http.path == "/admin" || context.http.path like "/admin/*" || con
 "#;
 
 /// Ways to say `/admin` that some readers resolve and others do not, and plain nonsense.
-const TRICKS: &[&str] = &[
+pub const TRICKS: &[&str] = &[
     "//admin",
     "/./admin",
     "/a/../admin",
@@ -87,6 +87,23 @@ async fn no_trick_reaches_what_is_forbidden_and_what_passes_is_what_policies_saw
             let (status, _) = answer(&mesh, "/orders?next=/admin").await;
             assert_eq!(status, 200, "the query is no path");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_header_that_may_be_there_once_is_refused_twice_whoever_reads_it() {
+    for mode in Mode::ALL {
+        let mesh = Mesh::build(mode).policies("permit (principal, action, resource);").start().await;
+        let mut connection = mesh.client(&mesh.authority.issue(CALLER)).connect(Protocol::Http1).await.unwrap();
+        // The first answer makes the filter know caller and decision.
+        for name in ["x-any", "authorization", "content-type", "origin", "x-any"] {
+            let twice = with_header(with_header(request("/"), name, b"Basic one"), name, b"Basic two");
+            let reply = connection.send(twice).await.unwrap();
+            // Envoy itself joins the values of some headers into one; that is seen too.
+            let expected = if name == "x-any" { StatusCode::OK } else { StatusCode::FORBIDDEN };
+            assert_eq!(reply.status, expected, "{mode:?} {name}");
+        }
+        mesh.audited("a refusal", |line| line["reason"] == "header_ambiguous").await;
     }
 }
 

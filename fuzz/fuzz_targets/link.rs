@@ -56,13 +56,17 @@ impl Filter {
         let config = Config { max_decisions: 4, max_callers: 2, max_connections: 2, ..Config::default() };
         let mut machine = Machine::new(&config, identity);
         let digest = Digest::from_bytes(PRESENTED).to_string();
-        machine.meet(CONNECTION, Peer::from_properties(Some(digest.as_bytes()), Some(b"a.td"), Some(b"10.0.0.7:4711")));
+        let (source, destination) = (b"10.0.0.7:4711", b"10.0.0.8:443");
+        let peer = Peer::from_properties(Some(digest.as_bytes()), Some(b"a.td"), Some(source), Some(destination));
+        machine.meet(CONNECTION, peer);
         Self { machine, now: NOW, streams: 0 }
     }
 
     fn request(&mut self, path: &[u8]) {
         self.streams += 1;
-        let headers = vec![(":method".to_owned(), b"GET".to_vec()), (":path".to_owned(), path.to_vec())];
+        // A path with a comma comes with somebody behind the caller.
+        let lines = [(":method", &b"GET"[..]), (":path", path), ("x-forwarded-client-cert", path)];
+        let headers = lines.map(|(name, value)| (name.to_owned(), value.to_vec())).to_vec();
         match self.recall(&headers) {
             Some(answer) => self.check(&answer),
             None => {
@@ -116,8 +120,15 @@ impl Filter {
     }
 
     fn check(&self, answer: &Answer) {
-        if let Answer::Allow(caller, _) = answer {
-            assert_eq!(*caller.credential().digest(), Digest::from_bytes(PRESENTED), "allowed as somebody else");
+        match answer {
+            Answer::Allow(Some(caller), _) => {
+                assert_eq!(*caller.credential().digest(), Digest::from_bytes(PRESENTED), "allowed as somebody else");
+            }
+            Answer::Allow(None, note) => {
+                assert_eq!(note.reason.as_str(), "permit_unverified", "allowed as nobody");
+                assert_eq!(note.source.as_str(), "sidecar", "allowed as nobody from memory");
+            }
+            Answer::Deny(_) => {}
         }
     }
 

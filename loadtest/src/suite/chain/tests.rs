@@ -6,7 +6,8 @@ const EXT_AUTHZ: &str = include_str!("../../../../envoy/ext-authz.yaml");
 const FILTER: &str = include_str!("../../../../envoy/filter.yaml");
 
 fn measured(text: &str, filters: &Filters) -> Value {
-    let mut text = text.replace("${LISTENER_PORT}", "0").replace("${UPSTREAM_PORT}", "0");
+    let mut text =
+        text.replace("${LISTENER_PORT}", "0").replace("${COUNTERSIGN_PORT}", "0").replace("${UPSTREAM_PORT}", "0");
     text = text.replace("${", "").replace("}\"", "\"");
     let mut config = serde_saphyr::from_str(&text).unwrap();
     measure(&mut config, filters).unwrap();

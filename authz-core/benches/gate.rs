@@ -7,6 +7,7 @@ use std::sync::Arc;
 use authz_core::{
     facts::{Caller, Facts, Headers, Http, Presented},
     gate::Gate,
+    hops::{Chain, Reach},
     identity::{Credential, Digest, IssuerSerial, PathPrefix, SpiffeId, TrustDomain},
     plan::{Plan, PolicyDigest, Read, Rules},
     revocation::{Mark, RevocationSet},
@@ -81,6 +82,21 @@ fn read_admit_and_key(bencher: Bencher, revoked: u64) {
     });
 }
 
+/// The same for a caller that forwards for two others, with policies that ask who began and how far trust reaches.
+#[divan::bench(args = [0, 100_000], sample_size = 2000)]
+fn read_admit_and_key_three_hops(bencher: Bencher, revoked: u64) {
+    let (set, plan, caller) = (revocations(revoked), plan_of_hops(), caller(GATEWAY));
+    let headers = headers();
+    let chain = Chain::new(vec![self::caller(EDGE), self::caller(WEB)], Reach::Origin);
+    let mut key = Vec::new();
+    bencher.bench_local(|| {
+        let facts = Facts { chain: black_box(&chain), ..facts(&caller, black_box(&headers) as &dyn Headers) };
+        let admitted = Gate::new(&set, &plan).admit(&facts, NOW).expect("nobody revoked any of them");
+        admitted.write_key(&mut key);
+        black_box(&key).len()
+    });
+}
+
 #[divan::bench]
 fn write_key(bencher: Bencher) {
     let (set, plan, caller) = (RevocationSet::default(), plan(), caller(WEB));
@@ -135,6 +151,9 @@ fn build_from_nothing(revoked: u64) -> RevocationSet {
 
 const WEB: &str = "spiffe://demo.test/ns/shop/sa/web";
 
+const EDGE: &str = "spiffe://demo.test/gw/edge";
+const GATEWAY: &str = "spiffe://demo.test/gw/mid";
+
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
 fn caller(id: &str) -> Arc<Caller> {
@@ -172,6 +191,13 @@ fn facts<'a>(caller: &'a Caller, headers: &'a dyn Headers) -> Facts<'a> {
 
 fn plan() -> Plan {
     Plan::new(PolicyDigest([1; 32]), [Read::Path, Read::Host, Read::Header("x-tenant".into())], Rules::default())
+}
+
+/// The same, and who stands behind the caller.
+fn plan_of_hops() -> Plan {
+    let reads = [Read::Path, Read::Host, Read::Header("x-tenant".into())];
+    let of_hops = [Read::Origin, Read::HopCount, Read::HopsComplete];
+    Plan::new(PolicyDigest([1; 32]), reads.into_iter().chain(of_hops), Rules::default())
 }
 
 /// Every kind alike, so that no lookup is spared; none of them is the caller.

@@ -42,10 +42,10 @@ pub struct SuiteArgs {
     /// Length of each of the two phases of a round, saturation and constant rate [default: 1s, with --quick: 300ms]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub phase: Option<Duration>,
-    /// Keep-alive connections per scenario
+    /// Connections at once per scenario
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=MAX_CONNECTIONS))]
     pub connections: u16,
-    /// Arrivals per second in the constant-rate phase
+    /// Arrivals per second in the constant-rate phase; a tenth of it where each opens a connection
     #[arg(long, default_value = "1000", value_parser = rate)]
     pub rate: NonZeroU32,
     /// Another `ext_authz` gRPC server to compare with: loopback IP:PORT or the path of a Unix socket; may be repeated
@@ -86,9 +86,12 @@ pub struct RunArgs {
     /// How long
     #[arg(long, default_value = "10s", value_parser = duration)]
     pub duration: Duration,
-    /// Keep-alive connections
+    /// Connections at once, kept alive unless --new-connections is given
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=MAX_CONNECTIONS))]
     pub connections: u16,
+    /// Open a connection for each request and close it afterwards, so that each request pays for the handshake
+    #[arg(long)]
+    pub new_connections: bool,
     /// PEM of the client's chain; with --key and --ca, speaks mTLS
     #[arg(long, value_name = "FILE", requires_all = ["key", "ca"])]
     pub cert: Option<PathBuf>,
@@ -179,10 +182,13 @@ const SUITE_EXAMPLES: &str = "\
 Examples:
   loadtest suite
   loadtest suite --rounds 15 --only no_filter,empty_wasm,filter_hit
+  loadtest suite --only check_hit,check_hit_three_hops
   loadtest suite --peer opa=127.0.0.1:9191 --peer other=/run/other.sock --output json
 
 A peer must allow GET /x with host bench from spiffe://bench.test/client.
-Every answer must be 200, and a hit must be counted as one by whoever claims it, or the suite fails.
+Every answer must be 200, and a hit must be counted as one by whoever claims it, or the suite fails. So it does if one
+of the scenarios *_three_hops lets in a chain that is not the one its policy asks for. Requests of the scenarios
+first_request_* come each on a connection of its own.
 COUNTERSIGN_ENVOY, COUNTERSIGN_BIN, COUNTERSIGN_WASM and COUNTERSIGN_EMPTY_WASM say where the programs are.
 
 Exit codes: 0 measured, 1 failed, 2 wrong usage.";
@@ -191,6 +197,7 @@ const RUN_EXAMPLES: &str = "\
 Examples:
   loadtest run 127.0.0.1:8080 --rate 5000 --duration 30s
   loadtest run 127.0.0.1:8080 --saturate --connections 64
+  loadtest run 127.0.0.1:8080 --new-connections --rate 100
   loadtest run 127.0.0.1:8443 --cert client.pem --key client.key --ca ca.pem --path '/orders/{n}'
 
 Exit codes: 0 every answer was 200, 1 some were not or the run broke, 2 wrong usage.";

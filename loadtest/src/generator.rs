@@ -1,8 +1,9 @@
-//! Drives load over a fixed set of keep-alive connections, at a constant rate or as fast as they go.
-//! It must not retry, reconnect or judge: what came back is counted and handed on.
+//! Drives load over a fixed number of connections at once, at a constant rate or as fast as they go.
+//! It must not retry or judge: what came back is counted and handed on.
 
 pub mod arrivals;
 pub mod connection;
+pub mod line;
 pub mod measurement;
 pub mod request;
 pub mod response;
@@ -16,15 +17,15 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 use self::arrivals::{Arrivals, Schedule};
-use self::connection::{Connection, ExchangeFailed};
+use self::connection::ExchangeFailed;
+use self::line::{Line, Reuse, Target};
 use self::measurement::{Measurement, Recorder};
 use self::request::Request;
 use self::timer::Timer;
-use self::tls::Tls;
 use self::worker::Worker;
 use crate::endpoint::Endpoint;
 
-/// Open connections to one endpoint, kept across phases so that no phase pays for handshakes.
+/// Lines to one endpoint, kept across phases.
 #[derive(Debug)]
 pub struct Session {
     workers: Vec<Worker>,
@@ -32,26 +33,21 @@ pub struct Session {
 }
 
 impl Session {
-    /// Opens `connections` connections, one after the other.
+    /// Opens `lines` connections to `target`, one after the other.
     ///
     /// # Errors
     /// The first connection or handshake that fails.
-    pub async fn connect(
-        endpoint: Endpoint,
-        tls: Option<&Tls>,
-        connections: usize,
-        request: Request,
-    ) -> Result<Self, LoadFailed> {
-        let mut workers = Vec::with_capacity(connections);
-        for _ in 0..connections {
-            let connection = tokio::time::timeout(CONNECT_LIMIT, Connection::open(endpoint, tls)).await;
-            let connection = connection.map_err(|_| LoadFailed::ConnectTimedOut { endpoint })??;
-            workers.push(Worker::new(connection, Timer::new().map_err(LoadFailed::Timer)?));
+    pub async fn connect(target: &Target, reuse: Reuse, lines: usize, request: Request) -> Result<Self, LoadFailed> {
+        let mut workers = Vec::with_capacity(lines);
+        for _ in 0..lines {
+            let line = tokio::time::timeout(CONNECT_LIMIT, Line::open(target.clone(), reuse)).await;
+            let line = line.map_err(|_| LoadFailed::ConnectTimedOut { endpoint: target.endpoint })??;
+            workers.push(Worker::new(line, Timer::new().map_err(LoadFailed::Timer)?));
         }
         Ok(Self { workers, request: Arc::new(request) })
     }
 
-    /// Closed loop: every connection sends its next request as soon as the last is answered. Measures throughput only,
+    /// Closed loop: every line sends its next request as soon as the last is answered. Measures throughput only,
     /// for a closed loop waits politely while the server is slow and so knows nothing about latency.
     ///
     /// # Errors

@@ -48,9 +48,9 @@ pub struct Settings {
     pub rounds: usize,
     /// Seconds of each of the two phases of a round.
     pub phase_seconds: f64,
-    /// Keep-alive connections per scenario.
+    /// Connections at once per scenario.
     pub connections: usize,
-    /// Arrivals per second in the open-loop phase.
+    /// Arrivals per second in the open-loop phase; a tenth of it where each opens a connection.
     pub rate: u32,
 }
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::cli::{Output, RunArgs};
 use crate::generator::arrivals::Schedule;
+use crate::generator::line::{Reuse, Target};
 use crate::generator::measurement::Measurement;
 use crate::generator::request::{InvalidRequest, Request};
 use crate::generator::tls::{ClientPem, InvalidTls, Tls};
@@ -29,8 +30,9 @@ pub struct Finding {
 pub async fn run(args: &RunArgs) -> Result<Finding, RunFailed> {
     let host = args.host.clone().unwrap_or_else(|| args.target.to_string());
     let request = Request::get(&host, &args.path)?;
-    let tls = tls(args)?;
-    let mut session = Session::connect(args.target, tls.as_ref(), usize::from(args.connections), request).await?;
+    let target = Target { endpoint: args.target, tls: tls(args)? };
+    let reuse = if args.new_connections { Reuse::Once } else { Reuse::Kept };
+    let mut session = Session::connect(&target, reuse, usize::from(args.connections), request).await?;
     let measured = if args.saturate {
         session.saturate(args.duration).await?
     } else {

@@ -2,6 +2,7 @@
 
 mod candidate;
 mod chain;
+mod hops;
 pub mod peer;
 mod policies;
 mod proof;
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use self::candidate::Candidate;
 use self::peer::Peer;
-use self::proof::Unproven;
+use self::proof::{Believed, Unproven};
 use self::scenario::{Scenario, UnknownScenario};
 use self::stage::Stage;
 use crate::endpoint::InvalidEndpoint;
@@ -33,9 +34,9 @@ pub struct Plan {
     pub rounds: usize,
     /// Length of each of the two phases of a round.
     pub phase: Duration,
-    /// Connections per scenario.
+    /// Connections at once per scenario.
     pub connections: usize,
-    /// Arrivals per second in the constant-rate phase.
+    /// Arrivals per second in the constant-rate phase; a tenth of it where each opens a connection.
     pub rate: NonZeroU32,
     /// Others to compare with.
     pub peers: Vec<Peer>,
@@ -78,6 +79,14 @@ pub async fn run(plan: &Plan, modules: Modules, progress: impl Fn(&str)) -> Resu
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
 pub enum SuiteFailed {
+    /// A chain that was not looked at.
+    #[error("{scenario}: {source}")]
+    Believed {
+        /// In which scenario.
+        scenario: String,
+        /// What was believed.
+        source: Believed,
+    },
     /// The sidecar is not what is shipped.
     #[error("the sidecar {0} is a debug build; run `make bench`, or set COUNTERSIGN_BIN to a release build")]
     DebugBuild(String),

@@ -1,12 +1,12 @@
-//! One keep-alive connection: sends a request, reads its answer. It must not pipeline, retry or reconnect.
+//! One connection: sends a request, reads its answer. It must not pipeline, retry or reconnect.
 
 use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::response::{self, InvalidResponse};
-use super::tls::Tls;
+use super::line::Target;
+use super::response::{self, Head, InvalidResponse};
 use crate::endpoint::Endpoint;
 
 /// An open connection that is between two exchanges.
@@ -17,20 +17,40 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Opens a connection, with TLS if `tls` says so.
-    pub async fn open(endpoint: Endpoint, tls: Option<&Tls>) -> Result<Self, ExchangeFailed> {
+    /// Opens a connection, with TLS if `target` says so.
+    pub async fn open(target: &Target) -> Result<Self, ExchangeFailed> {
+        let endpoint = target.endpoint;
         let failed = |source| ExchangeFailed::Connect { endpoint, source };
         let stream = TcpStream::connect(endpoint.address()).await.map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
-        let stream: Box<dyn Duplex> = match tls {
+        let stream: Box<dyn Duplex> = match &target.tls {
             Some(tls) => Box::new(tls.connect(stream).await.map_err(failed)?),
             None => Box::new(stream),
         };
         Ok(Self { endpoint, stream, buffer: vec![0; READ_SIZE] })
     }
 
-    /// Sends `request`, reads the whole answer and returns its status.
+    /// Sends `request`, reads the whole answer and returns its status; the server must keep the connection open.
     pub async fn exchange(&mut self, request: &[u8]) -> Result<u16, ExchangeFailed> {
+        let Head { status, closes, .. } = self.ask(request).await?;
+        if closes { Err(ExchangeFailed::Closed { endpoint: self.endpoint, status }) } else { Ok(status) }
+    }
+
+    /// The same, then closes; the server may have done so before.
+    pub async fn exchange_last(mut self, request: &[u8]) -> Result<u16, ExchangeFailed> {
+        let Head { status, closes, .. } = self.ask(request).await?;
+        if !closes {
+            self.close().await?;
+        }
+        Ok(status)
+    }
+
+    /// Says goodbye as a client should: the end of TLS, then of TCP.
+    pub async fn close(mut self) -> Result<(), ExchangeFailed> {
+        self.stream.shutdown().await.map_err(|source| self.broken(source))
+    }
+
+    async fn ask(&mut self, request: &[u8]) -> Result<Head, ExchangeFailed> {
         self.stream.write_all(request).await.map_err(|source| self.broken(source))?;
         self.stream.flush().await.map_err(|source| self.broken(source))?;
         let mut filled = 0;
@@ -41,11 +61,10 @@ impl Connection {
             let Some(head) = head.map_err(|source| ExchangeFailed::Answer { endpoint: self.endpoint, source })? else {
                 continue;
             };
-            if head.closes {
-                return Err(ExchangeFailed::Closed { endpoint: self.endpoint, status: head.status });
+            if !head.closes {
+                self.skip(head.length.saturating_sub(filled)).await?;
             }
-            self.skip(head.length.saturating_sub(filled)).await?;
-            return Ok(head.status);
+            return Ok(head);
         }
     }
 

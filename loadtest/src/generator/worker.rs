@@ -1,25 +1,26 @@
-//! One connection at work in one phase. It must not know about other connections except through the shared arrivals.
+//! One line to the server at work in one phase. It must not know about other lines except through the shared arrivals.
 
 use std::time::Instant;
 
 use super::arrivals::Arrivals;
-use super::connection::{Connection, ExchangeFailed};
+use super::connection::ExchangeFailed;
+use super::line::Line;
 use super::measurement::Recorder;
 use super::request::Request;
 use super::timer::Timer;
 
-/// A connection with its timer and its scratch memory.
+/// A line with its timer and its scratch memory.
 #[derive(Debug)]
 pub struct Worker {
-    connection: Connection,
+    line: Line,
     timer: Timer,
     bytes: Vec<u8>,
 }
 
 impl Worker {
-    /// Puts `connection` to work.
-    pub fn new(connection: Connection, timer: Timer) -> Self {
-        Self { connection, timer, bytes: Vec::with_capacity(256) }
+    /// Puts `line` to work.
+    pub fn new(line: Line, timer: Timer) -> Self {
+        Self { line, timer, bytes: Vec::with_capacity(256) }
     }
 
     /// Sends one request after the other until `end`; answers that come after it don't count.
@@ -31,7 +32,7 @@ impl Worker {
     ) -> Result<(), ExchangeFailed> {
         loop {
             request.write(&mut self.bytes);
-            let status = self.connection.exchange(&self.bytes).await?;
+            let status = self.line.exchange(&self.bytes).await?;
             if Instant::now() >= end {
                 return Ok(());
             }
@@ -49,7 +50,7 @@ impl Worker {
         while let Some(due) = arrivals.claim(Instant::now()) {
             self.timer.until(due).await.map_err(ExchangeFailed::Timer)?;
             request.write(&mut self.bytes);
-            let status = self.connection.exchange(&self.bytes).await?;
+            let status = self.line.exchange(&self.bytes).await?;
             recorder.answered(status);
             recorder.took(due.elapsed());
         }

@@ -21,7 +21,8 @@ fn head(text: &mut String, report: &Report) -> fmt::Result {
     writeln!(text, "{} cores, {}, {}, Envoy {}", machine.cores, machine.processor, machine.system, machine.envoy)?;
     writeln!(
         text,
-        "{} interleaved rounds of {} s saturation and {} s at {} requests/s, {} mTLS connections, Envoy concurrency 1\n",
+        "{} interleaved rounds of {} s saturation and {} s at {} requests/s, {} mTLS connections, Envoy concurrency 1
+first_request_*: a new connection for each request, at a tenth of the constant rate\n",
         settings.rounds, settings.phase_seconds, settings.phase_seconds, settings.rate, settings.connections
     )
 }

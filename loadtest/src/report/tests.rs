@@ -39,6 +39,14 @@ fn everything() -> Report {
         series("filter_hit", &[40e3, 20e3, 45e3]),
         series("filter_hit_100", &[40e3, 40e3, 40e3]),
         series("filter_hit_1000", &[40e3, 40e3, 40e3]),
+        series("check_miss", &[8e3, 8e3, 8e3]),
+        series("no_filter_three_hops", &[48e3, 48e3, 48e3]),
+        series("filter_hit_three_hops", &[30e3, 10e3, 45e3]),
+        series("check_hit_three_hops", &[4.5e3, 5e3, 5.5e3]),
+        series("check_miss_three_hops", &[2e3, 2e3, 2e3]),
+        series("first_request_no_filter", &[2e3, 2e3, 2e3]),
+        series("first_request_filter", &[1.8e3, 1.8e3, 1.8e3]),
+        series("first_request_check", &[1.6e3, 1.6e3, 1.6e3]),
         series("peer_opa", &[5e3, 5e3, 5e3]),
     ];
     report(&series, &["opa".to_owned()])
@@ -47,14 +55,20 @@ fn everything() -> Report {
 #[test]
 fn every_promised_ratio_is_in_the_report_under_its_name() {
     let expected = [
+        ("check_hit_three_hops_vs_one", 0.5),
         ("check_hit_vs_noop_ext_authz", 1.0),
         ("check_hit_vs_opa", 2.0),
+        ("check_miss_three_hops_vs_one", 0.25),
+        ("filter_hit_three_hops_vs_one", 0.75),
         ("filter_hit_vs_empty_wasm", 0.8),
         ("filter_hit_vs_noop_ext_authz", 4.0),
         ("filter_hit_vs_opa", 8.0),
         ("filter_hit_vs_rbac", 0.8),
         ("filter_hit_vs_rbac_100", 4.0 / 3.0),
         ("filter_hit_vs_rbac_1000", 5.0),
+        ("first_request_check_vs_no_filter", 0.8),
+        ("first_request_filter_vs_no_filter", 0.9),
+        ("no_filter_three_hops_vs_one", 0.8),
     ];
     let expected: BTreeMap<_, _> = expected.iter().map(|(name, ratio)| ((*name).to_owned(), *ratio)).collect();
     assert_eq!(everything().ratios, expected);
@@ -86,6 +100,7 @@ fn the_table_says_which_goals_were_missed() {
     let line = |name: &str| table.lines().find(|line| line.starts_with(&format!("{name} "))).unwrap().to_owned();
     assert!(line("filter_hit_vs_empty_wasm").ends_with("≥ 0.85       missed"), "{table}");
     assert!(line("filter_hit_vs_rbac_1000").ends_with("met"), "{table}");
+    assert!(line("check_hit_three_hops_vs_one").ends_with("0.50"), "nothing was promised: {table}");
     assert!(line("no_filter").contains("60000"), "{table}");
     assert!(table.find("no_filter") < table.find("check_hit"), "scenarios keep the order they were run in");
 }

@@ -7,14 +7,16 @@ use std::time::Duration;
 use countersign_tests::envoy::Envoy;
 
 use super::SuiteFailed;
+use super::hops::{Hops, XFCC};
 use super::policies::{PREFIX, SERVICE};
-use super::proof::Witness;
-use super::scenario::{Kind, Scenario};
+use super::proof::{self, Witness};
+use super::scenario::{Approach, Kind, Scenario};
 use super::stage::{Booted, Stage};
 use crate::endpoint::Endpoint;
 use crate::generator::arrivals::Schedule;
+use crate::generator::line::{Reuse, Target};
 use crate::generator::measurement::Measurement;
-use crate::generator::request::{NUMBER, Request};
+use crate::generator::request::{InvalidRequest, NUMBER, Request};
 use crate::generator::{LoadFailed, Session};
 use crate::report::Round;
 
@@ -25,6 +27,7 @@ pub struct Candidate {
     process: u32,
     authorizer: Option<u32>,
     session: Session,
+    approach: Approach,
     proof: Proof,
 }
 
@@ -41,20 +44,24 @@ struct Proof {
 impl Candidate {
     /// Boots `scenario` and connects to it.
     pub async fn boot(stage: &mut Stage, scenario: Scenario, connections: usize) -> Result<Self, SuiteFailed> {
-        let Booted { mut envoy, witnesses, authorizer } = stage.boot(&scenario.kind).await?;
-        // A miss is a request that differs in what the policy reads.
-        let path = if scenario.kind == Kind::CheckMiss { format!("{PREFIX}{NUMBER}") } else { PREFIX.to_owned() };
-        let request = Request::get(SERVICE, &path)?;
-        let endpoint = Endpoint::try_from(envoy.address())?;
-        let session = Session::connect(endpoint, Some(&stage.tls()?), connections, request).await;
-        let session = session.map_err(|source| SuiteFailed::Load { scenario: scenario.name.clone(), source })?;
+        let Scenario { name, kind, approach } = scenario;
+        let Booted { mut envoy, witnesses, authorizer } = stage.boot(&kind, approach).await?;
+        let target = Target { endpoint: Endpoint::try_from(envoy.address())?, tls: Some(stage.tls()?) };
+        if approach == Approach::ThreeHops && authorizer.is_some() {
+            let refused = proof::refuses_wrong_chains(&target, stage.hops()).await;
+            refused.map_err(|source| SuiteFailed::Believed { scenario: name.clone(), source })?;
+        }
+        let request = request(&kind, approach, stage.hops())?;
+        let reuse = if approach == Approach::FirstOnConnection { Reuse::Once } else { Reuse::Kept };
+        let session = Session::connect(&target, reuse, connections, request).await;
+        let session = session.map_err(|source| SuiteFailed::Load { scenario: name.clone(), source })?;
         let process = envoy.process().id();
         let mut baseline = Vec::new();
         for witness in &witnesses {
             baseline.push(witness.count(&envoy).await);
         }
         let proof = Proof { witnesses, baseline, answers: 0, misses: connections as u64 };
-        Ok(Self { name: scenario.name, envoy, process, authorizer, session, proof })
+        Ok(Self { name, envoy, process, authorizer, session, approach, proof })
     }
 
     /// The scenario's name.
@@ -73,7 +80,7 @@ impl Candidate {
             return Err(SuiteFailed::Silent { scenario: self.name.clone(), phase });
         }
         let ended = self.processor_times();
-        let paced = self.session.pace(Schedule::new(rate, phase)).await;
+        let paced = self.session.pace(Schedule::new(self.approach.rate(rate), phase)).await;
         let paced = self.all_allowed(paced)?;
         self.proof.answers += warm.answers() + saturated.answers() + paced.answers();
         self.confirm().await?;
@@ -114,6 +121,16 @@ impl Candidate {
             confirmed.map_err(|source| SuiteFailed::Unproven { scenario: self.name.clone(), source })?;
         }
         Ok(())
+    }
+}
+
+/// What is sent. A miss is a request that differs in what the policy reads.
+fn request(kind: &Kind, approach: Approach, hops: &Hops) -> Result<Request, InvalidRequest> {
+    let path = if *kind == Kind::CheckMiss { format!("{PREFIX}{NUMBER}") } else { PREFIX.to_owned() };
+    if approach == Approach::ThreeHops {
+        Request::with_headers(SERVICE, &path, &[(XFCC, &hops.chain())])
+    } else {
+        Request::get(SERVICE, &path)
     }
 }
 

@@ -16,9 +16,15 @@ pub fn cedar(count: usize) -> String {
     })
 }
 
-/// One policy that compares the path with another fact, so that no two paths can share a decision.
-pub fn cedar_reading_the_path() -> String {
-    cedar(1).replace(" };", " && context.http.path != context.http.host };")
+/// `policies`, each of which now compares the path with another fact too, so that no two paths can share a decision.
+pub fn reading_the_path(policies: &str) -> String {
+    also(policies, "context.http.path != context.http.host")
+}
+
+/// `policies`, each of which now asks too for a chain that is known from the suite's origin over two proxies.
+pub fn reading_the_chain(policies: &str) -> String {
+    let origin = format!(r#"context has origin && context.origin == Workload::"spiffe://{TRUST_DOMAIN}{ORIGIN}""#);
+    also(policies, &format!("context.hops.complete && context.hops.count == 3 && {origin}"))
 }
 
 /// Envoy's own RBAC filter with `count` policies, each with method, path and caller in the order in which Istio writes
@@ -42,6 +48,10 @@ pub fn rbac(count: usize) -> Value {
     })
 }
 
+fn also(policies: &str, condition: &str) -> String {
+    policies.replace(" };", &format!(" && {condition} }};"))
+}
+
 /// One caller and where it may go.
 struct Rule {
     caller: String,
@@ -59,6 +69,10 @@ fn rules(count: usize) -> impl Iterator<Item = Rule> {
 pub const TRUST_DOMAIN: &str = "bench.test";
 /// The path of the generator's SPIFFE ID.
 pub const CLIENT: &str = "/client";
+/// The path of the SPIFFE ID of the proxy before the generator.
+pub const EDGE: &str = "/edge";
+/// The path of the SPIFFE ID of the workload that a chain began at.
+pub const ORIGIN: &str = "/origin";
 /// The host that is asked for, and the name of the service.
 pub const SERVICE: &str = "bench";
 /// The start of every allowed path.
@@ -86,8 +100,18 @@ mod tests {
 
     #[test]
     fn a_path_that_is_compared_with_another_fact_is_read_whole() {
-        let text = cedar_reading_the_path();
+        let text = reading_the_path(&cedar(1));
         assert!(text.contains(r#"like "/x*" && context.http.path != context.http.host };"#), "{text}");
+    }
+
+    #[test]
+    fn a_chain_is_asked_for_in_whole_in_every_policy() {
+        let text = reading_the_chain(&reading_the_path(&cedar(2)));
+        let expected = concat!(
+            " && context.http.path != context.http.host && context.hops.complete && context.hops.count == 3",
+            r#" && context has origin && context.origin == Workload::"spiffe://bench.test/origin" };"#
+        );
+        assert!(text.lines().count() == 2 && text.lines().all(|line| line.ends_with(expected)), "{text}");
     }
 
     #[test]

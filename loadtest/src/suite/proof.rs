@@ -6,6 +6,12 @@ use std::time::{Duration, Instant};
 use countersign_tests::envoy::Envoy;
 use countersign_tests::sidecar::Sidecar;
 
+use super::hops::{Hops, Wrong, XFCC};
+use super::policies::{PREFIX, SERVICE};
+use crate::generator::connection::{Connection, ExchangeFailed};
+use crate::generator::line::Target;
+use crate::generator::request::{InvalidRequest, Request};
+
 /// A counter that grows by one with each request of a scenario.
 #[derive(Clone)]
 pub enum Witness {
@@ -71,5 +77,42 @@ pub struct Unproven {
     answers: f64,
 }
 
+/// Asks `target` with every wrong chain once. Where one is allowed, nobody looks at chains, and answering fast is no merit.
+///
+/// # Errors
+/// One that was answered with another status than 403, or not at all.
+pub async fn refuses_wrong_chains(target: &Target, hops: &Hops) -> Result<(), Believed> {
+    let mut bytes = Vec::new();
+    for Wrong { what, chain } in hops.wrong() {
+        let header: Vec<_> = chain.iter().map(|chain| (XFCC, chain.as_str())).collect();
+        Request::with_headers(SERVICE, PREFIX, &header)?.write(&mut bytes);
+        let status = Connection::open(target).await?.exchange_last(&bytes).await?;
+        if status != FORBIDDEN {
+            return Err(Believed::Answer { what, status });
+        }
+    }
+    Ok(())
+}
+
+/// Why it is not shown that chains are verified.
+#[derive(Debug, thiserror::Error)]
+pub enum Believed {
+    /// Allowed, or failed.
+    #[error("{what} was answered with {status}, not {FORBIDDEN}: chains are not verified here")]
+    Answer {
+        /// What was wrong with the request.
+        what: &'static str,
+        /// How it was answered.
+        status: u16,
+    },
+    /// Not answered.
+    #[error(transparent)]
+    Exchange(#[from] ExchangeFailed),
+    /// Not even sent.
+    #[error(transparent)]
+    Request(#[from] InvalidRequest),
+}
+
+const FORBIDDEN: u16 = 403;
 const PATIENCE: Duration = Duration::from_secs(5);
 const BETWEEN_PROBES: Duration = Duration::from_millis(20);

@@ -1,5 +1,7 @@
 //! What is compared. It must not know how a scenario is booted.
 
+use std::num::NonZeroU32;
+
 use super::peer::{Address, Peer};
 
 /// One way to authorize, or not to.
@@ -9,6 +11,30 @@ pub struct Scenario {
     pub name: String,
     /// What it runs.
     pub kind: Kind,
+    /// How requests come to it.
+    pub approach: Approach,
+}
+
+/// How a request comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Approach {
+    /// As the first and only one on its connection.
+    FirstOnConnection,
+    /// From its caller, on a connection that is kept.
+    Straight,
+    /// The same, but the caller forwards for two others, and says so with their certificates.
+    ThreeHops,
+}
+
+impl Approach {
+    /// Arrivals per second where a plain request would come `rate` times: a tenth if each shakes hands first, which costs
+    /// both sides far more than the request.
+    pub fn rate(self, rate: NonZeroU32) -> NonZeroU32 {
+        match self {
+            Self::FirstOnConnection => NonZeroU32::new(rate.get() / 10).unwrap_or(NonZeroU32::MIN),
+            Self::Straight | Self::ThreeHops => rate,
+        }
+    }
 }
 
 /// What stands in the way of a request.
@@ -35,8 +61,12 @@ pub enum Kind {
 impl Scenario {
     /// Every scenario, and one for each peer.
     pub fn all(peers: &[Peer]) -> Vec<Self> {
-        let fixed = FIXED.into_iter().map(|(name, kind)| Self { name: name.to_owned(), kind });
-        let with = |peer: &Peer| Self { name: format!("peer_{}", peer.name), kind: Kind::Peer(peer.address.clone()) };
+        let fixed = FIXED.into_iter().map(|(name, kind, approach)| Self { name: name.to_owned(), kind, approach });
+        let with = |peer: &Peer| Self {
+            name: format!("peer_{}", peer.name),
+            kind: Kind::Peer(peer.address.clone()),
+            approach: Approach::Straight,
+        };
         fixed.chain(peers.iter().map(with)).collect()
     }
 
@@ -65,18 +95,25 @@ pub struct UnknownScenario {
     known: String,
 }
 
-const FIXED: [(&str, Kind); 11] = [
-    ("no_filter", Kind::NoFilter),
-    ("rbac_1", Kind::Rbac(1)),
-    ("rbac_100", Kind::Rbac(100)),
-    ("rbac_1000", Kind::Rbac(1_000)),
-    ("empty_wasm", Kind::EmptyWasm),
-    ("filter_hit", Kind::FilterHit(1)),
-    ("filter_hit_100", Kind::FilterHit(100)),
-    ("filter_hit_1000", Kind::FilterHit(1_000)),
-    ("noop_ext_authz", Kind::NoopExtAuthz),
-    ("check_hit", Kind::CheckHit),
-    ("check_miss", Kind::CheckMiss),
+const FIXED: [(&str, Kind, Approach); 18] = [
+    ("no_filter", Kind::NoFilter, Approach::Straight),
+    ("rbac_1", Kind::Rbac(1), Approach::Straight),
+    ("rbac_100", Kind::Rbac(100), Approach::Straight),
+    ("rbac_1000", Kind::Rbac(1_000), Approach::Straight),
+    ("empty_wasm", Kind::EmptyWasm, Approach::Straight),
+    ("filter_hit", Kind::FilterHit(1), Approach::Straight),
+    ("filter_hit_100", Kind::FilterHit(100), Approach::Straight),
+    ("filter_hit_1000", Kind::FilterHit(1_000), Approach::Straight),
+    ("noop_ext_authz", Kind::NoopExtAuthz, Approach::Straight),
+    ("check_hit", Kind::CheckHit, Approach::Straight),
+    ("check_miss", Kind::CheckMiss, Approach::Straight),
+    ("no_filter_three_hops", Kind::NoFilter, Approach::ThreeHops),
+    ("filter_hit_three_hops", Kind::FilterHit(1), Approach::ThreeHops),
+    ("check_hit_three_hops", Kind::CheckHit, Approach::ThreeHops),
+    ("check_miss_three_hops", Kind::CheckMiss, Approach::ThreeHops),
+    ("first_request_no_filter", Kind::NoFilter, Approach::FirstOnConnection),
+    ("first_request_filter", Kind::FilterHit(1), Approach::FirstOnConnection),
+    ("first_request_check", Kind::CheckHit, Approach::FirstOnConnection),
 ];
 
 #[cfg(test)]
@@ -90,9 +127,18 @@ mod tests {
     }
 
     #[test]
+    fn connections_are_opened_at_a_tenth_of_the_rate_but_never_at_none() {
+        for (rate, expected) in [(1_000, 100), (19, 1), (1, 1)] {
+            let rate = NonZeroU32::new(rate).unwrap();
+            assert_eq!(Approach::FirstOnConnection.rate(rate).get(), expected);
+            assert_eq!([Approach::Straight, Approach::ThreeHops].map(|approach| approach.rate(rate)), [rate; 2]);
+        }
+    }
+
+    #[test]
     fn every_peer_is_a_scenario() {
         let all = names(&[]).unwrap();
-        assert_eq!(all.len(), 12);
+        assert_eq!(all.len(), 19);
         assert_eq!(all.last().unwrap(), "peer_opa");
     }
 

@@ -9,39 +9,72 @@ use countersign_tests::eventually::eventually;
 use countersign_tests::pki::Authority;
 use countersign_tests::sidecar::Sidecar;
 
-use super::policies::{self, SERVICE, TRUST_DOMAIN};
+use super::policies::{self, CLIENT, EDGE, SERVICE, TRUST_DOMAIN};
 use super::proof::Counter;
+use super::scenario::Approach;
 
-/// Which policies a sidecar has.
+/// Which policies a sidecar has, and for what requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Set {
     count: usize,
     cached: bool,
+    approach: Approach,
 }
 
 impl Set {
     /// So many policies, of which one allows the suite's client.
     pub fn of(count: usize) -> Self {
-        Self { count, cached: true }
+        Self { count, cached: true, approach: Approach::Straight }
     }
 
     /// One policy, and requests that are all different in what it reads.
     pub fn never_cached() -> Self {
-        Self { count: 1, cached: false }
+        Self { cached: false, ..Self::of(1) }
+    }
+
+    /// The same for requests that come otherwise: each has a sidecar of its own, for its counters are the proof.
+    pub fn asked(self, approach: Approach) -> Self {
+        Self { approach, ..self }
     }
 
     /// A name for its directory.
     pub fn name(self) -> String {
-        format!("{}-{}", if self.cached { "sidecar" } else { "uncached" }, self.count)
+        let kind = if self.cached { "sidecar" } else { "uncached" };
+        let approach = match self.approach {
+            Approach::FirstOnConnection => "-first",
+            Approach::Straight => "",
+            Approach::ThreeHops => "-hops",
+        };
+        format!("{kind}-{}{approach}", self.count)
+    }
+
+    fn follows_chains(self) -> bool {
+        self.approach == Approach::ThreeHops
+    }
+
+    fn policies(self) -> String {
+        let mut text = policies::cedar(self.count);
+        if !self.cached {
+            text = policies::reading_the_path(&text);
+        }
+        if self.follows_chains() { policies::reading_the_chain(&text) } else { text }
+    }
+
+    /// What it believes about others: nothing, unless chains are to be followed.
+    fn forwarders(self) -> String {
+        if self.follows_chains() {
+            format!(", forwarders: [\"spiffe://{TRUST_DOMAIN}{CLIENT}\", \"spiffe://{TRUST_DOMAIN}{EDGE}\"]")
+        } else {
+            String::new()
+        }
     }
 }
 
 /// Starts a sidecar in `directory` and waits until it is ready.
 pub async fn start(directory: &Path, set: Set, authority: &Authority) -> io::Result<Sidecar> {
-    let policies = if set.cached { policies::cedar(set.count) } else { policies::cedar_reading_the_path() };
-    fs::write(directory.join("policy.cedar"), policies)?;
+    fs::write(directory.join("policy.cedar"), set.policies())?;
     fs::write(directory.join("bundle.pem"), authority.bundle_pem())?;
-    Ok(Sidecar::start(directory, &config(), Door::Unix(directory.join("admin.sock"))).await)
+    Ok(Sidecar::start(directory, &config(set), Door::Unix(directory.join("admin.sock"))).await)
 }
 
 /// Where a sidecar in `directory` listens for Envoy.
@@ -60,10 +93,11 @@ pub async fn leased(sidecar: &Sidecar) {
 }
 
 /// Only what has no default, and files in its own directory: audit is on, as shipped.
-fn config() -> String {
+fn config(set: Set) -> String {
+    let forwarders = set.forwarders();
     format!(
         "service: {{ name: {SERVICE} }}
-identity: {{ trust_bundles: [{{ trust_domain: {TRUST_DOMAIN}, file: bundle.pem }}] }}
+identity: {{ trust_bundles: [{{ trust_domain: {TRUST_DOMAIN}, file: bundle.pem }}]{forwarders} }}
 policy: {{ files: [policy.cedar] }}
 listen:
   ext_authz: {{ unix: ext-authz.sock }}
@@ -85,3 +119,30 @@ pub const CHECKED_BY_POLICY: Counter =
 pub const FILTER_HITS_IN_ENVOY: &str = "wasmcustom.countersign.hits";
 /// The same, as it reached the sidecar's audit.
 pub const FILTER_HITS: Counter = Counter("countersign_filter_hits_total", &[r#"verdict="allow""#]);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_for_three_hops_are_chains_asked_for_and_forwarders_believed() {
+        for set in [Set::of(1), Set::never_cached()] {
+            for approach in [Approach::Straight, Approach::FirstOnConnection] {
+                let plain = set.asked(approach);
+                assert!(!config(plain).contains("forwarders") && !plain.policies().contains("hops"));
+            }
+            let hops = set.asked(Approach::ThreeHops);
+            let believed = r#"forwarders: ["spiffe://bench.test/client", "spiffe://bench.test/edge"] }"#;
+            assert!(config(hops).contains(believed), "{}", config(hops));
+            assert_eq!(hops.policies().matches("context.hops.complete").count(), 1);
+        }
+    }
+
+    #[test]
+    fn every_set_has_a_directory_of_its_own() {
+        let approaches = [Approach::Straight, Approach::FirstOnConnection, Approach::ThreeHops];
+        let sets = [Set::of(1), Set::of(100), Set::never_cached()];
+        let names = sets.iter().flat_map(|set| approaches.map(|approach| set.asked(approach).name()));
+        assert_eq!(names.collect::<std::collections::BTreeSet<_>>().len(), 9);
+    }
+}

@@ -17,9 +17,10 @@ use countersign_tests::sidecar::Sidecar;
 use tempfile::TempDir;
 
 use super::chain::{self, Filters};
+use super::hops::Hops;
 use super::policies::{self, CLIENT, TRUST_DOMAIN};
 use super::proof::{Counter, Witness};
-use super::scenario::Kind;
+use super::scenario::{Approach, Kind};
 use super::sidecar::{self, Set};
 use super::{Modules, SuiteFailed};
 use crate::generator::tls::{ClientPem, Tls};
@@ -30,6 +31,7 @@ pub struct Stage {
     modules: Modules,
     authority: Authority,
     server: Svid,
+    hops: Hops,
     noop: Option<Process>,
     sidecars: BTreeMap<Set, Shared>,
 }
@@ -51,7 +53,8 @@ impl Stage {
         let directory = tempfile::Builder::new().prefix("bench-").tempdir().map_err(SuiteFailed::Files)?;
         let authority = Authority::new(TRUST_DOMAIN);
         let server = authority.leaf("/server").dns(SERVER_NAME).issue();
-        Ok(Self { directory, modules, authority, server, noop: None, sidecars: BTreeMap::new() })
+        let hops = Hops::new(&authority);
+        Ok(Self { directory, modules, authority, server, hops, noop: None, sidecars: BTreeMap::new() })
     }
 
     /// The generator's side of mTLS.
@@ -62,50 +65,58 @@ impl Stage {
         Ok(Tls::new(pem, SERVER_NAME)?)
     }
 
+    /// What stands for the hops before the generator.
+    pub fn hops(&self) -> &Hops {
+        &self.hops
+    }
+
     /// Boots the Envoy of a scenario, and what it asks.
-    pub async fn boot(&mut self, kind: &Kind) -> Result<Booted, SuiteFailed> {
-        match kind {
-            Kind::CheckHit => self.checked(Set::of(1), sidecar::CHECKED_FROM_CACHE).await,
-            Kind::CheckMiss => self.checked(Set::never_cached(), sidecar::CHECKED_BY_POLICY).await,
+    pub async fn boot(&mut self, kind: &Kind, approach: Approach) -> Result<Booted, SuiteFailed> {
+        let booted = match kind {
+            Kind::CheckHit => self.checked(Set::of(1), approach, sidecar::CHECKED_FROM_CACHE).await?,
+            Kind::CheckMiss => self.checked(Set::never_cached(), approach, sidecar::CHECKED_BY_POLICY).await?,
             Kind::EmptyWasm => {
                 let filters = Filters::Module(existing(&self.modules.empty)?);
-                Ok(Booted::alone(self.envoy(FILTER, filters, None).await, &[]))
+                Booted::alone(self.envoy(FILTER, filters, approach, None).await, &[])
             }
-            Kind::FilterHit(count) => self.filtered(Set::of(*count)).await,
-            Kind::NoFilter => Ok(Booted::alone(self.envoy(EXT_AUTHZ, Filters::Other(Vec::new()), None).await, &[])),
+            Kind::FilterHit(count) => self.filtered(Set::of(*count), approach).await?,
+            Kind::NoFilter => {
+                Booted::alone(self.envoy(EXT_AUTHZ, Filters::Other(Vec::new()), approach, None).await, &[])
+            }
             Kind::NoopExtAuthz => {
                 let (process, socket) = self.noop().await?;
-                let envoy = self.envoy(EXT_AUTHZ, Filters::Product, Some(&socket)).await;
-                Ok(Booted { authorizer: Some(process), ..Booted::alone(envoy, &[CHECK_OK]) })
+                let envoy = self.envoy(EXT_AUTHZ, Filters::Product, approach, Some(&socket)).await;
+                Booted { authorizer: Some(process), ..Booted::alone(envoy, &[CHECK_OK]) }
             }
             Kind::Peer(address) => {
                 let filters = Filters::ProductAsking(address.clone());
-                Ok(Booted::alone(self.envoy(EXT_AUTHZ, filters, None).await, &[CHECK_OK]))
+                Booted::alone(self.envoy(EXT_AUTHZ, filters, approach, None).await, &[CHECK_OK])
             }
             Kind::Rbac(count) => {
                 let filters = Filters::Other(vec![policies::rbac(*count)]);
-                Ok(Booted::alone(self.envoy(EXT_AUTHZ, filters, None).await, &[RBAC_ALLOWED]))
+                Booted::alone(self.envoy(EXT_AUTHZ, filters, approach, None).await, &[RBAC_ALLOWED])
             }
-        }
+        };
+        Ok(if approach == Approach::FirstOnConnection { booted.and(CONNECTIONS) } else { booted })
     }
 
     /// An Envoy that asks our sidecar for each request.
-    async fn checked(&mut self, set: Set, counter: Counter) -> Result<Booted, SuiteFailed> {
-        let (sidecar, socket) = self.sidecar(set).await?;
-        let envoy = self.envoy(EXT_AUTHZ, Filters::Product, Some(&socket)).await;
+    async fn checked(&mut self, set: Set, approach: Approach, counter: Counter) -> Result<Booted, SuiteFailed> {
+        let (sidecar, socket) = self.sidecar(set.asked(approach)).await?;
+        let envoy = self.envoy(EXT_AUTHZ, Filters::Product, approach, Some(&socket)).await;
         Ok(Booted::alone(envoy, &[CHECK_OK]).asking(sidecar, counter))
     }
 
     /// An Envoy with our filter.
-    async fn filtered(&mut self, set: Set) -> Result<Booted, SuiteFailed> {
+    async fn filtered(&mut self, set: Set, approach: Approach) -> Result<Booted, SuiteFailed> {
         existing(&self.modules.product)?;
-        let (sidecar, socket) = self.sidecar(set).await?;
-        let envoy = self.envoy(FILTER, Filters::Product, Some(&socket)).await;
+        let (sidecar, socket) = self.sidecar(set.asked(approach)).await?;
+        let envoy = self.envoy(FILTER, Filters::Product, approach, Some(&socket)).await;
         sidecar::leased(&sidecar.harness).await;
         Ok(Booted::alone(envoy, &[sidecar::FILTER_HITS_IN_ENVOY]).asking(sidecar, sidecar::FILTER_HITS))
     }
 
-    async fn envoy(&self, shipped: &str, filters: Filters, authorizer: Option<&Path>) -> Envoy {
+    async fn envoy(&self, shipped: &str, filters: Filters, approach: Approach, authorizer: Option<&Path>) -> Envoy {
         let nobody = self.directory.path().join("nobody.sock");
         let mut builder = Envoy::shipped(shipped)
             .identity(&self.server)
@@ -114,6 +125,9 @@ impl Stage {
             .local_service(SocketAddr::from((Ipv4Addr::LOCALHOST, 9)));
         if shipped == FILTER {
             builder = builder.wasm(&self.modules.product);
+        }
+        if approach == Approach::ThreeHops {
+            builder = builder.appending_to_xfcc();
         }
         change(builder, filters).start().await
     }
@@ -159,6 +173,11 @@ impl Booted {
         Self { envoy, witnesses: counters.iter().map(|name| Witness::Envoy(name)).collect(), authorizer: None }
     }
 
+    fn and(mut self, counter: &'static str) -> Self {
+        self.witnesses.push(Witness::Envoy(counter));
+        self
+    }
+
     fn asking(mut self, sidecar: Shared, counter: Counter) -> Self {
         self.authorizer = Some(sidecar.process);
         self.witnesses.push(counter.of(sidecar.harness));
@@ -198,6 +217,7 @@ const EXT_AUTHZ: &str = "ext-authz";
 const FILTER: &str = "filter";
 const SERVER_NAME: &str = "localhost";
 const RBAC_ALLOWED: &str = "http.mesh.rbac.allowed";
+const CONNECTIONS: &str = "http.mesh.downstream_cx_total";
 const CHECK_OK: &str = "http.mesh.ext_authz.countersign.ok";
 
 #[cfg(test)]

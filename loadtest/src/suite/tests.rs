@@ -2,7 +2,10 @@
 
 use countersign_tests::authorizer::{Authorizer, status};
 
+use super::scenario::{Approach, Kind};
 use super::*;
+use crate::endpoint::Endpoint;
+use crate::generator::line::Target;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn scenarios_are_measured_on_a_real_envoy_and_proven_by_its_counters() {
@@ -18,6 +21,28 @@ async fn scenarios_are_measured_on_a_real_envoy_and_proven_by_its_counters() {
         assert!(0.0 < p50 && p50 <= p99, "{scenario}: {summary}");
     }
     assert_eq!(json["machine"]["envoy"], "1.40.0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn first_requests_are_counted_by_envoy_as_connections_and_a_chain_of_three_hops_is_taken() {
+    let peer = Authorizer::start(status(0));
+    let names = ["first_request_no_filter", "no_filter_three_hops"];
+    let report = measure(&peer, &names).await.unwrap();
+    let json: serde_json::Value = serde_json::from_str(&report.to_json().unwrap()).unwrap();
+    for name in names {
+        assert_eq!(json["scenarios"][name]["rounds"], 2, "{name}");
+        assert!(json["scenarios"][name]["p50_us"].as_f64().unwrap() > 0.0, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_that_nobody_looks_at_is_no_proof() {
+    let mut stage = Stage::new(modules()).unwrap();
+    let booted = stage.boot(&Kind::NoFilter, Approach::ThreeHops).await.unwrap();
+    let endpoint = Endpoint::try_from(booted.envoy.address()).unwrap();
+    let target = Target { endpoint, tls: Some(stage.tls().unwrap()) };
+    let error = proof::refuses_wrong_chains(&target, stage.hops()).await.unwrap_err().to_string();
+    assert_eq!(error, "a request without a chain was answered with 200, not 403: chains are not verified here");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,6 +68,9 @@ async fn measure(peer: &Authorizer, only: &[&str]) -> Result<Report, SuiteFailed
         peers: vec![format!("other=unix:{}", peer.socket().display()).parse().unwrap()],
         only: only.iter().map(|name| (*name).to_owned()).collect(),
     };
-    let modules = Modules { empty: "/nowhere/empty.wasm".into(), product: "/nowhere/countersign.wasm".into() };
-    run(&plan, modules, |_| ()).await
+    run(&plan, modules(), |_| ()).await
+}
+
+fn modules() -> Modules {
+    Modules { empty: "/nowhere/empty.wasm".into(), product: "/nowhere/countersign.wasm".into() }
 }

@@ -75,6 +75,13 @@ impl Svid {
         hex(&Sha256::digest(self.leaf_der()))
     }
 
+    /// What the Envoy of `by` writes into `x-forwarded-client-cert` about a client with this identity, given
+    /// `set_current_client_cert_details: { uri: true, cert: true, chain: true }`.
+    pub fn xfcc_element(&self, by: &str) -> String {
+        let (leaf, chain) = (escaped(&self.leaf_pem()), escaped(&self.chain_pem()));
+        format!("By={by};Hash={};Cert=\"{leaf}\";Chain=\"{chain}\";URI={}", self.digest(), self.id)
+    }
+
     /// The serial number in lower-case hex, where the test chose one.
     pub fn serial(&self) -> Option<&str> {
         self.serial.as_deref()
@@ -119,6 +126,13 @@ pub(super) fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+/// Envoy's way to keep PEM from breaking out of the header.
+fn escaped(pem: &str) -> String {
+    [("%", "%25"), ("\n", "%0A"), (" ", "%20"), ("+", "%2B"), ("/", "%2F"), ("=", "%3D")]
+        .iter()
+        .fold(pem.to_owned(), |text, (plain, escape)| text.replace(plain, escape))
 }
 
 /// Base 64 (RFC 4648 §4), padded, in the given alphabet.

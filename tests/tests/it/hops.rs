@@ -136,13 +136,7 @@ const XFCC: &str = "x-forwarded-client-cert";
 
 /// What the proxy `by` would write about a client with `svid`.
 fn element(by: &str, svid: &Svid) -> String {
-    let escaped = |pem: &str| {
-        [("%", "%25"), ("\n", "%0A"), (" ", "%20"), ("+", "%2B"), ("/", "%2F"), ("=", "%3D")]
-            .iter()
-            .fold(pem.to_owned(), |text, (plain, escape)| text.replace(plain, escape))
-    };
-    let (leaf, chain) = (escaped(&svid.leaf_pem()), escaped(&svid.chain_pem()));
-    format!("By=spiffe://demo.test{by};Hash={};Cert=\"{leaf}\";Chain=\"{chain}\";URI={}", svid.digest(), svid.id())
+    svid.xfcc_element(&format!("spiffe://demo.test{by}"))
 }
 
 /// What a client that sends `header` to an Envoy which appends comes to: verdict or reason, and who stands behind it.

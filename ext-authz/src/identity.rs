@@ -12,6 +12,7 @@ mod own;
 mod pem;
 mod presented;
 mod refusal;
+mod server;
 pub mod svid;
 mod svid_files;
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub use identified::Identified;
 pub use own::{InvalidOwnSvid, OwnIdentity, OwnSvid};
 pub use presented::PresentedCertificate;
 pub use refusal::Refusal;
+pub use server::{ExactServer, ServerMismatch};
 pub use svid_files::{InvalidSvidFiles, SvidFiles, SvidSource};
 pub use trust_store::{Held, Missing, Origin, TrustStore};
 pub use verifier::{Forwarding, MemoCounts, Verifier};

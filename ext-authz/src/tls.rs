@@ -8,7 +8,7 @@ mod handshake;
 mod outcome;
 mod peer;
 
-pub use client::{ServerMismatch, client_config};
+pub use client::client_config;
 pub use door::{Door, Speaks};
 pub use gatekeeper::{Gatekeeper, Refused};
 pub use outcome::{Listener, Outcome};

@@ -226,7 +226,7 @@ async fn what_a_wrong_endpoint_serves_changes_nothing_and_is_told() {
     let plain = partner.endpoint.url().replace("https", "http");
     let wrong = [
         (Serves::Redirect(plain), "is not https"),
-        (Serves::Redirect(elsewhere.url()), "not the configured endpoint_id"),
+        (Serves::Redirect(elsewhere.url()), "the server is spiffe://"),
         (Serves::Redirect(partner.endpoint.url()), "more than 3 times"),
         (Serves::Gigabyte, "more than 4194304 bytes"),
         (Serves::Body("<html>".to_owned()), "no SPIFFE bundle"),
@@ -243,8 +243,8 @@ async fn what_a_wrong_endpoint_serves_changes_nothing_and_is_told() {
     }
     partner.serve(&[&stranger], 9);
     let impostors = [
-        (partner.authority.issue("/somebody-else"), "not the configured endpoint_id"),
-        (endpoint_of(&stranger), "no X.509-SVID to believe: chain_invalid"),
+        (partner.authority.issue("/somebody-else"), "the server is spiffe://"),
+        (endpoint_of(&stranger), "the server's certificate proves nothing: chain_invalid"),
         (partner.authority.leaf("/endpoint").dns("localhost").ca().issue(), "leaf_is_ca"),
         (Authority::new("other.test").leaf("/x").id("spiffe://other.test/endpoint").issue(), "trust_domain_unknown"),
     ];

@@ -145,6 +145,14 @@ fn what_permits_reach(statements: &[Statement<'_>], vocabulary: &Vocabulary) -> 
     }
 }
 
+/// Wanted or not, whoever reads the log should know of it.
+fn admits_strangers(statement: &Statement<'_>, vocabulary: &Vocabulary) -> Option<Problem> {
+    let permits = statement.policy.effect() == Effect::Permit && reach(&statement.policy, &vocabulary.types).unverified;
+    let message =
+        format!("policy {:?} lets in callers that prove nothing; each use is in the audit trail", statement.name);
+    permits.then(|| Problem::at(statement.source, statement.offset, message))
+}
+
 fn validate_against(schema: &Schema, statements: &[&Statement<'_>], problems: &mut Vec<Problem>) -> Vec<Problem> {
     let policies = match PolicySet::from_policies(statements.iter().map(|statement| statement.policy.clone())) {
         Ok(policies) => policies,
@@ -203,6 +211,7 @@ fn assemble(
     if count == 0 {
         warnings.push(unserved(sources));
     }
+    warnings.extend(statements.iter().filter_map(|statement| admits_strangers(statement, &vocabulary)));
     let rules = Rules { judge_unverified, refuse_path_parameters: sources.refuse_path_parameters };
     let plan = Plan::new(sources.digest(&schema.text), reads.facts.iter().cloned(), rules);
     let common = common(&directory, &reads)?;

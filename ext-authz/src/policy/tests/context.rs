@@ -176,6 +176,19 @@ fn policies_are_asked_about_strangers_only_if_one_may_let_them_in() {
 }
 
 #[test]
+fn a_policy_that_lets_strangers_in_is_told_of_when_it_is_loaded() {
+    let told = |text: &str| {
+        compile(&sources(text)).unwrap().warnings().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    };
+    assert!(
+        told(LEGACY).contains("\"legacy\" lets in") && told(LEGACY).contains("\"one\" lets in"),
+        "{}",
+        told(LEGACY)
+    );
+    assert_eq!(told("permit(principal, action, resource);"), "");
+}
+
+#[test]
 fn a_forbid_that_reads_what_strangers_lack_is_a_mistake_only_once_they_may_come_in() {
     let forbid = r#"forbid(principal, action, resource) unless { principal.trust_domain == "td" };"#;
     let verified = format!("permit(principal, action, resource);\n{forbid}");

@@ -38,11 +38,13 @@ impl Hops {
     }
 
     /// One of each kind that a sidecar must not take for a complete chain from the origin.
-    pub fn wrong(&self) -> [Wrong; 4] {
+    pub fn wrong(&self) -> [Wrong; 5] {
+        let too_near = self.origin.xfcc_element(&self.client);
         let by_another = format!("{},{}", self.origin.xfcc_element(self.origin.id()), self.written_by_client());
         [
             Wrong { what: "a request without a chain", chain: None },
             Wrong { what: "a chain that lacks its origin", chain: Some(self.written_by_client()) },
+            Wrong { what: "an origin that is one hop too near", chain: Some(too_near) },
             Wrong { what: "an origin certified by another authority", chain: Some(self.from(&self.forged)) },
             Wrong { what: "an element that somebody else wrote", chain: Some(by_another) },
         ]

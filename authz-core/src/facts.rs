@@ -13,11 +13,11 @@ mod path;
 mod single;
 mod unverified;
 
-pub(crate) use self::single::is_repeated;
 pub use self::{
     headers::{HeaderValue, Headers, NoHeaders},
     http::{Http, InvalidHttp},
     path::NormalPath,
+    single::is_repeated,
     unverified::{Claim, Unverified},
 };
 

@@ -1,7 +1,7 @@
 //! The gate before every cache: identity, then revocation, then form. It evaluates no policy and keeps nothing.
 
 use crate::{
-    facts::{Asked, Caller, Facts, HeaderValue, Http, Presented, Unverified, is_repeated},
+    facts::{Asked, Caller, Facts, HeaderValue, Http, Presented, Unverified},
     identity::SpiffeId,
     plan::{Plan, Read},
     reason::{Class, Reason},
@@ -109,7 +109,7 @@ impl<'s> Gate<'s> {
     }
 
     fn unreadable(&self, http: &Http<'_>) -> Option<Reason> {
-        if is_repeated(http.headers) {
+        if http.headers.has_repeated() {
             return Some(Reason::HeaderAmbiguous);
         }
         if self.plan.rules().refuse_path_parameters && http.path.has_parameters() {

@@ -1,9 +1,14 @@
 //! Looking up one header among many without copying any; it does not join or normalise values.
 
+use super::is_repeated;
+
 /// Header lines of a request, names in lower case.
 pub trait Headers {
     /// The value of `name` (lower case), if there is exactly one and it is text.
     fn one(&self, name: &str) -> HeaderValue<'_>;
+
+    /// Whether a header that may be there once has several values; see [`super::is_repeated`].
+    fn has_repeated(&self) -> bool;
 }
 
 /// What was found under a name.
@@ -28,12 +33,20 @@ impl<K: AsRef<[u8]>, V: AsRef<[u8]>> Headers for [(K, V)] {
             (Some(_), Some(_)) => HeaderValue::Many,
         }
     }
+
+    fn has_repeated(&self) -> bool {
+        is_repeated(self.iter().map(|(name, value)| (name.as_ref(), value.as_ref())))
+    }
 }
 
 // `[T]` is unsized and can't be a `dyn Headers`; what holds the lines can.
 impl<K: AsRef<[u8]>, V: AsRef<[u8]>> Headers for Vec<(K, V)> {
     fn one(&self, name: &str) -> HeaderValue<'_> {
         self.as_slice().one(name)
+    }
+
+    fn has_repeated(&self) -> bool {
+        self.as_slice().has_repeated()
     }
 }
 
@@ -43,6 +56,10 @@ pub struct NoHeaders;
 impl Headers for NoHeaders {
     fn one(&self, _: &str) -> HeaderValue<'_> {
         HeaderValue::Absent
+    }
+
+    fn has_repeated(&self) -> bool {
+        false
     }
 }
 

@@ -74,6 +74,10 @@ impl Headers for Asked<'_> {
             (Some(_), Some(_)) => HeaderValue::Many,
         }
     }
+
+    fn has_repeated(&self) -> bool {
+        facts::is_repeated(self.0.iter().map(|line| (line.name.as_bytes(), line.value.as_slice())))
+    }
 }
 
 impl Question {

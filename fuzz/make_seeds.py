@@ -51,6 +51,23 @@ def xfcc(pem, ca):
     return f'By=spiffe://td/proxy;Hash={digest};Cert="{encoded(pem)}";Chain="{encoded(pem + ca)}";Subject="CN=web";URI=spiffe://td/web'
 
 
+def chains(pems):
+    """Headers of several elements; the forwarder of the fuzz targets is td/web."""
+    def element(by, name):
+        digest = hashlib.sha256(ssl.PEM_cert_to_DER_cert(pems[name])).hexdigest()
+        return f'By=spiffe://td/{by};Hash={digest};Cert="{encoded(pems[name])}"'
+
+    ours, web = element("proxy", "good"), "web"
+    return {
+        "direct": [ours],
+        "two": [element(web, "dns-too"), ours],
+        "three": [element(web, "dns-too"), element(web, "good"), ours],
+        "no-forwarder": [element("ns/a/sa/b", "good"), element("proxy", "dns-too")],
+        "wrong-writer": [element("ns/a/sa/b", "dns-too"), ours],
+        "unproven": [element(web, "other-domain"), ours],
+    }
+
+
 def varint(number):
     more = number >> 7
     return bytes([number & 0x7F | 0x80]) + varint(more) if more else bytes([number])
@@ -137,6 +154,8 @@ def main():
     write("bundle", "pem", spiffe_bundle([], 1) + "\0" + ca)
     write("bundle", "jwt", spiffe_bundle([jwt, key], 2**64 - 1))
     write("bundle", "url", "https://bundles.partner.test:8443/bundle?x=1")
+    for name, elements in chains(pems).items():
+        write("chain", name, ",".join(elements))
     lines = [("x-forwarded-client-cert", xfcc(good, ca)), ("x-tenant", "a"), ("user-agent", "x/1"), ("x-request-id", "r")]
     write("check_request", "raw", check_request(encoded(good), lines, True))
     write("check_request", "map", check_request(encoded(good), lines[1:], False))

@@ -22,6 +22,7 @@ use tracing::{info, warn};
 use crate::{
     audit::{Audit, HitsRecord, LocalRecord, Record},
     clock,
+    degraded::Degraded,
     filters::{FilterHandle, Filters},
     grpc::{basis::basis, vitals::Vitals},
     metrics::Metrics,
@@ -44,6 +45,8 @@ pub struct Watching {
     pub audit: Audit,
     /// How long a filter may answer from memory without hearing from us.
     pub lease: Duration,
+    /// Whether that is so now.
+    pub degraded: Degraded,
 }
 
 /// The watch of one filter VM.
@@ -244,10 +247,12 @@ impl Watch {
     }
 
     fn grant(&self, handle: &FilterHandle, beat: u64) -> Lease {
+        let now = Instant::now();
+        let lease = self.shared.degraded.lease(self.shared.lease, now);
         // The filter counts from when it sent the beat, which was before now: it ends no later than this.
-        handle.lease_granted(Instant::now() + self.shared.lease);
+        handle.lease_granted(now + lease);
         self.shared.metrics.leases.inc();
-        Lease { beat, ttl_ms: u64::try_from(self.shared.lease.as_millis()).unwrap_or(u64::MAX) }
+        Lease { beat, ttl_ms: u64::try_from(lease.as_millis()).unwrap_or(u64::MAX) }
     }
 
     fn book(&self, report: &Report, now: Timestamp) {

@@ -1,10 +1,18 @@
 //! Order and exactly-once, seen from senders, the applier and followers at once.
 
-use std::sync::Mutex;
+use std::{sync::Mutex, time::Duration};
 
 use authz_core::{signal::Action, time::Timestamp};
 
 use super::*;
+use crate::{
+    config::DegradedConfig,
+    degraded::{Conduct, Degraded},
+};
+
+fn config() -> DegradedConfig {
+    DegradedConfig { max_view_age: Duration::from_secs(30), log_lost: Conduct::Deny, store_unwritable: Conduct::Policy }
+}
 
 fn signal(id: &str) -> Signal {
     Signal {
@@ -94,7 +102,8 @@ async fn who_waits_for_trouble_hears_of_a_full_disk_once_and_readiness_names_the
     drop(Log::open(&path).unwrap());
     let (log, full) = super::super::log::tests::on_a_disk_that_fills(&path);
     let plane = Arc::new(SignalPlane::start(log, |_| {}).unwrap());
-    let readiness = Readiness::new(Arc::default(), Arc::clone(&plane), None);
+    let degraded = Degraded::never(config());
+    let readiness = Readiness::new(Arc::default(), Arc::clone(&plane), None, degraded);
     let signals = || readiness.parts().into_iter().find(|part| part.name == "signals").unwrap();
     plane.submit(signal("a")).await.unwrap();
     assert!(signals().ok && plane.is_healthy());

@@ -6,6 +6,6 @@ mod log;
 mod plane;
 mod tail;
 
-pub use log::{Appended, Log, LogError};
+pub use log::{Appended, Compacted, Log, LogError};
 pub use plane::{Accepted, SignalPlane, SubmitError};
 pub use tail::{Entry, Tail, TailEnd};

@@ -1,5 +1,8 @@
 //! What was acknowledged is there after anything short of losing the disk; what was altered is refused.
 
+mod compaction;
+mod replica;
+
 use std::{
     fs,
     io::{self, Write},

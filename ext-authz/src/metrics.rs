@@ -80,6 +80,10 @@ pub struct Metrics {
     pub takes_signals: IntGauge,
     /// 1 for the degraded state that the sidecar is in.
     pub degraded: IntGaugeVec,
+    /// Entries that the log holds.
+    pub log_entries: IntGauge,
+    /// Entries that compaction removed.
+    pub log_compacted: IntCounter,
     /// The last position of the log.
     pub log_seq: IntGauge,
     /// Scopes revoked now.
@@ -146,6 +150,8 @@ impl Metrics {
             signals: make.counters("countersign_signals_total", &["kind"])?,
             takes_signals: make.gauge("countersign_takes_signals")?,
             degraded: make.gauges("countersign_degraded", &["condition"])?,
+            log_entries: make.gauge("countersign_log_entries")?,
+            log_compacted: make.counter("countersign_log_compacted_entries_total")?,
             log_seq: make.gauge("countersign_log_seq")?,
             revocations: make.gauge("countersign_revocations")?,
             policy_reloads: make.counters("countersign_policy_reloads_total", &["result"])?,

@@ -1,11 +1,13 @@
 //! The sidecar's signals: a durable log, and the one path by which a new signal enters it and takes effect.
 
 pub mod convert;
+mod history;
 pub mod live;
 mod log;
 mod plane;
 mod tail;
 
+pub use history::{Fingerprint, History};
 pub use log::{Appended, Log, LogError};
 pub use plane::{Accepted, SignalPlane, SubmitError};
 pub use tail::{Entry, Tail, TailEnd};

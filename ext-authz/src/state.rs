@@ -118,6 +118,7 @@ pub struct State {
     current: ArcSwap<Snapshot>,
     writing: Mutex<()>,
     changed: watch::Sender<()>,
+    rules_changed: watch::Sender<()>,
 }
 
 impl Default for State {
@@ -126,6 +127,7 @@ impl Default for State {
             current: ArcSwap::from_pointee(Snapshot::default()),
             writing: Mutex::new(()),
             changed: watch::Sender::new(()),
+            rules_changed: watch::Sender::new(()),
         }
     }
 }
@@ -139,6 +141,11 @@ impl State {
     /// A receiver that wakes on every change.
     pub fn subscribe(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
+    }
+
+    /// A receiver that wakes when policies or trust bundles change, and at no signal: a thousand filters wait for it.
+    pub fn subscribe_to_rules(&self) -> watch::Receiver<()> {
+        self.rules_changed.subscribe()
     }
 
     /// Notes that the whole log has been applied; before that nothing is decided.
@@ -169,11 +176,13 @@ impl State {
     /// Puts a policy set in force.
     pub fn set_policy(&self, policy: Arc<CompiledPolicies>) {
         self.update(|snapshot| snapshot.policy = Some(policy));
+        self.rules_changed.send_replace(());
     }
 
     /// Notes which trust bundles the verifier has.
     pub fn set_trusted(&self, trust: TrustDigest) {
         self.update(|snapshot| snapshot.trust = Some(trust));
+        self.rules_changed.send_replace(());
     }
 
     fn update(&self, change: impl FnOnce(&mut Snapshot)) {

@@ -6,6 +6,7 @@ use authz_core::signal::{Seq, Signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
+    history::{Fingerprint, History},
     log::{Appended, Log, LogError},
     tail::{Entry, Ring, Tail, TailEnd},
 };
@@ -128,6 +129,16 @@ impl SignalPlane {
                 let _ = trouble.changed().await;
             }
         }
+    }
+}
+
+impl History for SignalPlane {
+    fn head(&self) -> Seq {
+        Self::head(self)
+    }
+
+    fn fingerprint(&self, _seq: Seq) -> Option<Fingerprint> {
+        None
     }
 }
 

@@ -8,6 +8,6 @@ mod plane;
 mod tail;
 
 pub use history::{Fingerprint, History};
-pub use log::{Appended, Log, LogError};
+pub use log::{Appended, Compacted, Log, LogError};
 pub use plane::{Accepted, SignalPlane, SubmitError};
 pub use tail::{Entry, Tail, TailEnd};

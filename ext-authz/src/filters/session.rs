@@ -5,7 +5,11 @@ mod message;
 
 use std::time::{Duration, Instant};
 
-use authz_core::{revocation::Mark, scope::Scope, signal::Seq};
+use authz_core::{
+    revocation::{Mark, RevocationSet},
+    scope::Scope,
+    signal::Seq,
+};
 
 use super::Received;
 use crate::{
@@ -127,9 +131,16 @@ impl Session {
         self.state(seq, history.fingerprint(seq))
     }
 
-    /// Tells of entries of the log, which follow what was said; at most [`MAX_INVALIDATIONS`] of them.
-    pub fn pass_on(&mut self, entries: &[Entry], history: &impl History, now: Instant) -> Update {
-        let invalidations = entries.iter().map(|entry| message::invalidation(entry.seq, &entry.signal)).collect();
+    /// Tells of entries of the log, which follow what was said; at most [`MAX_INVALIDATIONS`] of them. `revocations` are
+    /// those of a view that holds the entries.
+    pub fn pass_on(
+        &mut self,
+        entries: &[Entry],
+        revocations: &RevocationSet,
+        history: &impl History,
+        now: Instant,
+    ) -> Update {
+        let invalidations = entries.iter().flat_map(|entry| message::invalidations(entry, revocations)).collect();
         let last = entries.last().map_or(self.delivered, |entry| entry.seq);
         self.owes_since.get_or_insert(now);
         Update { invalidations, ..self.state(last, history.fingerprint(last)) }

@@ -25,7 +25,7 @@ use crate::{
         session::{self, Contradiction, MAX_INVALIDATIONS, Session, Start},
     },
     metrics::Metrics,
-    signals::{SignalPlane, Tail, TailEnd},
+    signals::{Entry, SignalPlane, Tail, TailEnd},
     state::State,
     status::LogNews,
     wire::link::{Hello, Report, Update},
@@ -198,9 +198,13 @@ impl Watch {
         }
     }
 
-    async fn pass_on(&mut self, entries: &[crate::signals::Entry]) -> Result<(), End> {
+    async fn pass_on(&mut self, entries: &[Entry]) -> Result<(), End> {
         for entries in entries.chunks(MAX_INVALIDATIONS) {
-            let update = self.session.pass_on(entries, &*self.shared.plane, Instant::now());
+            let update = {
+                let snapshot = self.shared.state.load();
+                let Some(view) = snapshot.view() else { return Err(End::Gone) };
+                self.session.pass_on(entries, &view.revocations, &*self.shared.plane, Instant::now())
+            };
             self.send(update).await?;
         }
         Ok(())

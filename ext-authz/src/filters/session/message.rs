@@ -2,12 +2,15 @@
 
 use authz_core::{
     plan::{Plan, Rules},
-    revocation::Mark,
+    revocation::{Mark, RevocationSet},
     scope::Scope,
-    signal::{Action, Seq, Signal},
+    signal::{Action, Outcome, Seq},
 };
 
-use crate::wire::link::{self, Invalidation};
+use crate::{
+    signals::Entry,
+    wire::link::{self, Invalidation},
+};
 
 /// A plan without its name.
 pub fn wire_plan(plan: &Plan) -> link::Plan {
@@ -17,16 +20,20 @@ pub fn wire_plan(plan: &Plan) -> link::Plan {
     link::Plan { digest: Vec::new(), reads: reads.chain(rule).collect() }
 }
 
-pub(super) fn invalidation(seq: Seq, signal: &Signal) -> Invalidation {
+/// What one entry means to a filter: nothing, if it changed nothing here.
+///
+/// A filter forgets the marks of a scope when anything else is said of it, so those that stand follow at once.
+pub(super) fn invalidations(entry: &Entry, revocations: &RevocationSet) -> Vec<Invalidation> {
+    let Entry { seq, signal, outcome, .. } = entry;
+    let scope = &signal.scope;
     match signal.action {
-        Action::Revoke(mark) => revocation(seq, &signal.scope, mark),
-        Action::Restore => Invalidation {
-            seq: seq.0,
-            scope: signal.scope.to_string(),
-            revoke: false,
-            issued_before_ms: 0,
-            expires_at_ms: 0,
-        },
+        _ if *outcome != Outcome::Changed => Vec::new(),
+        Action::Revoke(mark) => vec![revocation(*seq, scope, mark)],
+        Action::Posture(..) | Action::Restore | Action::Risk(..) => {
+            let touched = Invalidation { seq: seq.0, scope: scope.to_string(), ..Invalidation::default() };
+            let standing = revocations.marks(scope).map(|mark| revocation(*seq, scope, mark));
+            [touched].into_iter().chain(standing).collect()
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use authz_core::{
     revocation::RevocationSet,
-    signal::{Action, Signal},
+    signal::{Action, Outcome, Signal},
     time::Timestamp,
 };
 
@@ -36,9 +36,11 @@ fn entry(seq: u64) -> Entry {
         action: Action::Restore,
         who: "".into(),
         why: "".into(),
+        source: "".into(),
         at: Timestamp::from_millis(1),
+        event_at: None,
     };
-    Entry { seq: Seq(seq), signal: Arc::new(signal), received: Instant::now() }
+    Entry { seq: Seq(seq), signal: Arc::new(signal), outcome: Outcome::Changed, received: Instant::now() }
 }
 
 fn ack(seq: u64) -> Report {
@@ -76,7 +78,7 @@ fn what_is_stated_carries_the_fingerprint_of_its_position() {
     let (mut session, now) = (Session::new(LEASE), Instant::now());
     let said = |update: Update| (update.seq, update.fingerprint.first().copied());
     assert_eq!(said(session.resynced(Seq(3), &PAST, now)), (3, Some(3)));
-    assert_eq!(said(session.pass_on(&[entry(4), entry(5)], &PAST, now)), (5, Some(5)));
+    assert_eq!(said(session.pass_on(&[entry(4), entry(5)], &RevocationSet::default(), &PAST, now)), (5, Some(5)));
     assert_eq!(said(session.resume(Seq(1), &PAST)), (1, Some(1)));
     let unknown = Past { oldest: 9 };
     assert_eq!(said(session.resume(Seq(1), &unknown)), (1, None));
@@ -89,7 +91,7 @@ fn only_what_was_told_on_this_stream_can_be_acknowledged() {
     session.resume(Seq(2), &PAST);
     assert_eq!(heard(&mut session, 2), Some(2));
     assert_eq!(heard(&mut session, 4), None);
-    session.pass_on(&[entry(3), entry(4)], &PAST, now);
+    session.pass_on(&[entry(3), entry(4)], &RevocationSet::default(), &PAST, now);
     assert_eq!(session.owes_since(), Some(now));
     assert_eq!(heard(&mut session, 4), Some(4));
     assert_eq!(session.owes_since(), None);
@@ -106,7 +108,7 @@ fn the_time_of_an_acknowledgement_is_news_only_on_the_stream_that_told_of_it() {
     session.resume(Seq(2), &PAST);
     let is_news = |session: &mut Session, seq| session.hear(&ack(seq), now).acknowledged.unwrap().is_news;
     assert!(!is_news(&mut session, 2));
-    session.pass_on(&[entry(3)], &PAST, now);
+    session.pass_on(&[entry(3)], &RevocationSet::default(), &PAST, now);
     assert!(is_news(&mut session, 3));
     assert!(!is_news(&mut session, 3));
 }

@@ -8,6 +8,7 @@ mod callers;
 mod chains;
 mod decisions;
 mod effect;
+mod fingerprint;
 mod lease;
 mod ledger;
 mod peers;
@@ -48,6 +49,7 @@ use self::{
 use crate::config::Config;
 
 /// Everything one VM remembers.
+#[derive(Clone)]
 pub struct Machine {
     identity: Identity,
     peers: Peers,
@@ -73,7 +75,7 @@ pub struct Machine {
 }
 
 /// Who this VM is to the sidecar.
-#[derive(Clone, Debug)]
+#[derive(Clone, Hash, Debug)]
 pub struct Identity {
     /// Unlike that of any other VM, now or earlier.
     pub instance: [u8; 16],

@@ -16,6 +16,7 @@ use crate::{
     check::Checker,
     clock,
     config::Config,
+    degraded::Degraded,
     filters::Filters,
     grpc::{desk::Desk, watch::Watching},
     identity::{
@@ -30,6 +31,7 @@ use crate::{
     status::{Overview, PolicyNews},
 };
 
+mod degraded;
 mod federation;
 mod health;
 mod log;
@@ -91,6 +93,7 @@ pub(crate) struct Parts {
     watching: Arc<Watching>,
     readiness: Readiness,
     overview: Arc<Overview>,
+    degraded: Degraded,
 }
 
 /// How often revocations that are over are forgotten.
@@ -124,31 +127,34 @@ async fn build(config: &Config, metrics: Arc<Metrics>, audit: Audit) -> Result<P
     let verifier = Arc::new(Verifier::new(Bundles::default(), config.identity.forwarding.clone()));
     let longest = config.policy.decision_ttl.max(config.policy.deny_ttl);
     let cache = DecisionCache::new(config.cache.max_decisions, longest);
-    let checker = Arc::new(Checker::new(Arc::clone(&state), Arc::clone(&verifier), cache));
-    let desk = Arc::new(Desk {
-        checker,
-        metrics: Arc::clone(&metrics),
-        audit: audit.clone(),
-        service: Arc::from(config.service.name.as_str()),
-    });
     let log = open_log(config).await?;
     if log.is_unwitnessed() {
         audit.record(Record::Change(unwitnessed(log.head())));
     }
     // Filters that an earlier run left behind may still answer on its leases.
     let unknown_until = (!log.is_fresh()).then(|| Instant::now() + config.link.lease);
-    let plane = start_plane(log, &state, audit.clone(), Arc::clone(&metrics))?;
+    let plane = Arc::new(start_plane(log, &state, audit.clone(), Arc::clone(&metrics))?);
+    let degraded = Degraded::new(config.degraded, Arc::clone(&plane));
+    audit.watch(degraded.clone());
+    let checker = Arc::new(Checker::new(Arc::clone(&state), Arc::clone(&verifier), cache, degraded.clone()));
+    let desk = Arc::new(Desk {
+        checker,
+        metrics: Arc::clone(&metrics),
+        audit: audit.clone(),
+        service: Arc::from(config.service.name.as_str()),
+    });
     let watching = Arc::new(Watching {
         state: Arc::clone(&state),
-        plane: Arc::new(plane),
+        plane,
         filters: Filters::new(unknown_until),
         metrics: Arc::clone(&metrics),
         audit: audit.clone(),
         lease: config.link.lease,
+        degraded: degraded.clone(),
     });
     let (trust, own) = (TrustStore::default(), OwnIdentity::default());
     let needed = (!config.listen.needing_own_svid().is_empty()).then(|| own.clone());
-    let readiness = Readiness::new(Arc::clone(&state), Arc::clone(&watching.plane), needed);
+    let readiness = Readiness::new(Arc::clone(&state), Arc::clone(&watching.plane), needed, degraded.clone());
     let (lists, jwt_bundles) = (RevocationLists::default(), JwtBundles::default());
     metrics.show_bundles(trust.clone())?;
     let overview = Arc::new(Overview {
@@ -163,7 +169,21 @@ async fn build(config: &Config, metrics: Arc<Metrics>, audit: Audit) -> Result<P
         policy: PolicyNews::default(),
         metrics: Arc::clone(&metrics),
     });
-    Ok(Parts { state, verifier, trust, own, lists, jwt_bundles, metrics, audit, desk, watching, readiness, overview })
+    Ok(Parts {
+        state,
+        verifier,
+        trust,
+        own,
+        lists,
+        jwt_bundles,
+        metrics,
+        audit,
+        desk,
+        watching,
+        readiness,
+        overview,
+        degraded,
+    })
 }
 
 /// Opens the log; while another process holds it, waits for that process to end.
@@ -193,11 +213,15 @@ fn unwitnessed(head: Seq) -> Change {
 fn start_plane(log: Log, state: &Arc<State>, audit: Audit, metrics: Arc<Metrics>) -> Result<SignalPlane, LogError> {
     let replayed = log.head();
     let applied = Arc::clone(state);
-    let plane = SignalPlane::start(log, move |entries: &[Entry]| {
+    let plane = SignalPlane::start(log, move |entries: &mut [Entry]| {
         applied.apply(entries);
         for entry in entries.iter().filter(|entry| entry.seq > replayed) {
             metrics.signals.with_label_values(&[entry.signal.action.as_str()]).inc();
-            audit.record(Record::Signal(SignalRecord { seq: entry.seq, signal: (*entry.signal).clone() }));
+            audit.record(Record::Signal(SignalRecord {
+                seq: entry.seq,
+                signal: (*entry.signal).clone(),
+                outcome: entry.outcome,
+            }));
         }
     })?;
     state.expire(clock::now());
@@ -229,6 +253,7 @@ async fn serve(config: &Config, parts: Parts, stop: impl Future<Output = ()>) ->
         tasks.spawn(named("federation", federation::keep(endpoints, Arc::clone(&parts), stopped.clone())));
     }
     tasks.spawn(named("policy", policies::keep(config.policy_files(), Arc::clone(&parts), stopped.clone())));
+    tasks.spawn(named("degraded states", degraded::keep(Arc::clone(&parts), stopped.clone())));
     tasks.spawn(named("expiry", expire(Arc::clone(&parts), stopped.clone())));
     tasks.spawn(named("signal log", log::keep(Arc::clone(&parts), stopped.clone())));
     let early = tokio::select! {

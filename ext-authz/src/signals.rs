@@ -2,12 +2,14 @@
 
 pub mod convert;
 pub mod dead;
+mod freshness;
 pub mod live;
 mod log;
 mod plane;
 mod tail;
 mod upkeep;
 
+pub use freshness::Freshness;
 pub use log::{Appended, Compacted, Log, LogError};
 pub use plane::{Accepted, SignalPlane, SubmitError};
 pub use tail::{Entry, Tail, TailEnd};

@@ -12,14 +12,15 @@ use authz_core::{
     identity::SpiffeId,
     plan::PolicyDigest,
     reason::Reason,
-    signal::{Action, Seq, Signal},
+    signal::{Action, Outcome, Seq, Signal},
+    standing::Posture,
     time::Timestamp,
 };
 use serde::{Serialize, Serializer};
 use serde_json::json;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::{check::Source, identity::Identified, metrics::Mode};
+use crate::{check::Source, degraded::Standing, identity::Identified, metrics::Mode};
 
 /// One line.
 pub enum Record {
@@ -39,9 +40,9 @@ pub enum Record {
 pub struct Change {
     /// When.
     pub at: Timestamp,
-    /// `policy`, `bundle`, `log` or `svid`.
+    /// `policy`, `bundle`, `log`, `svid` or `degraded`.
     pub what: &'static str,
-    /// `accepted`, `refused`, or `withdrawn` for what its source took back.
+    /// `accepted`, `refused`, `entered`, `left`, or `withdrawn` for what its source took back.
     pub result: &'static str,
     /// Digest or the like, or what is wrong.
     pub detail: String,
@@ -162,6 +163,8 @@ pub struct SignalRecord {
     pub seq: Seq,
     /// The signal.
     pub signal: Signal,
+    /// What it changed.
+    pub outcome: Outcome,
 }
 
 impl Record {
@@ -185,6 +188,19 @@ impl Record {
         };
         write_value(&value, line)
     }
+}
+
+/// Adds to a line that it was written in a degraded state, which one and what was done about it.
+pub(super) fn add_standing(line: &mut Vec<u8>, standing: &Standing) {
+    let Some(((condition, conduct), end)) = standing.trouble.zip(line.strip_suffix(b"}\n").map(<[u8]>::len)) else {
+        return;
+    };
+    let view_age_ms = standing.view_age.map_or_else(|| "null".to_owned(), |age| age.as_millis().to_string());
+    let (condition, conduct) = (condition.as_str(), conduct.as_str());
+    line.truncate(end);
+    line.extend_from_slice(
+        format!(",\"degraded\":\"{condition}\",\"conduct\":\"{conduct}\",\"view_age_ms\":{view_age_ms}}}\n").as_bytes(),
+    );
 }
 
 fn write_value(value: &impl Serialize, line: &mut Vec<u8>) -> io::Result<()> {
@@ -294,16 +310,27 @@ impl DecisionRecord {
 
 impl SignalRecord {
     fn as_json(&self) -> serde_json::Value {
-        let Signal { id, scope, action, who, why, at } = &self.signal;
+        let Signal { id, scope, action, who, why, source, at, event_at } = &self.signal;
         let bound = |moment: Timestamp| (moment != Timestamp::NEVER).then(|| rfc3339(moment));
         let (issued_before, expires_at) = match action {
             Action::Restore => (None, None),
             Action::Revoke(mark) => (bound(mark.issued_before), bound(mark.expires_at)),
+            Action::Posture(_, expires_at) | Action::Risk(_, expires_at) => (None, bound(*expires_at)),
+        };
+        let (risk, posture) = match action {
+            Action::Risk(score, _) => (Some(score.get()), None),
+            Action::Posture(posture, _) => (None, Some(&**posture)),
+            Action::Restore | Action::Revoke(_) => (None, None),
+        };
+        let attributes = |posture: &Posture| -> serde_json::Map<String, serde_json::Value> {
+            posture.attributes().iter().map(|(name, value)| (name.to_string(), json!(**value))).collect()
         };
         json!({
             "kind": "signal", "time": rfc3339(*at), "seq": self.seq.0, "id": &**id, "action": action.as_str(),
             "scope": scope.to_string(), "who": &**who, "why": &**why,
-            "issued_before": issued_before, "expires_at": expires_at,
+            "issued_before": issued_before, "expires_at": expires_at, "source": &**source,
+            "event_at": event_at.map(rfc3339), "risk": risk, "compliant": posture.map(Posture::is_compliant),
+            "attributes": posture.map(attributes), "outcome": self.outcome.as_str(),
         })
     }
 }

@@ -10,9 +10,9 @@ use authz_core::{
     decision::Verdict,
     plan::{Plan, Rules},
     reason::Reason,
-    revocation::Mark,
+    revocation::{Mark, RevocationSet},
     scope::Scope,
-    signal::{Action, Seq, Signal},
+    signal::{Action, Outcome, Seq},
     time::Timestamp,
 };
 use tokio::sync::mpsc;
@@ -22,6 +22,7 @@ use tracing::{info, warn};
 use crate::{
     audit::{Audit, HitsRecord, LocalRecord, Record},
     clock,
+    degraded::Degraded,
     filters::{FilterHandle, Filters},
     grpc::{basis::basis, vitals::Vitals},
     metrics::Metrics,
@@ -44,6 +45,8 @@ pub struct Watching {
     pub audit: Audit,
     /// How long a filter may answer from memory without hearing from us.
     pub lease: Duration,
+    /// Whether that is so now.
+    pub degraded: Degraded,
 }
 
 /// The watch of one filter VM.
@@ -187,7 +190,11 @@ impl Watch {
     }
 
     async fn pass_on(&mut self, entries: &[Entry]) -> Result<(), End> {
-        let invalidations = entries.iter().map(|entry| invalidation(entry.seq, &entry.signal)).collect();
+        let invalidations = {
+            let snapshot = self.shared.state.load();
+            let revocations = snapshot.view().map(|view| &view.revocations);
+            entries.iter().flat_map(|entry| invalidations(entry, revocations)).collect()
+        };
         self.delivered = entries.last().map_or(self.delivered, |entry| entry.seq);
         self.send(Update { invalidations, seq: self.delivered.0, ..Update::default() }).await
     }
@@ -240,10 +247,12 @@ impl Watch {
     }
 
     fn grant(&self, handle: &FilterHandle, beat: u64) -> Lease {
+        let now = Instant::now();
+        let lease = self.shared.degraded.lease(self.shared.lease, now);
         // The filter counts from when it sent the beat, which was before now: it ends no later than this.
-        handle.lease_granted(Instant::now() + self.shared.lease);
+        handle.lease_granted(now + lease);
         self.shared.metrics.leases.inc();
-        Lease { beat, ttl_ms: u64::try_from(self.shared.lease.as_millis()).unwrap_or(u64::MAX) }
+        Lease { beat, ttl_ms: u64::try_from(lease.as_millis()).unwrap_or(u64::MAX) }
     }
 
     fn book(&self, report: &Report, now: Timestamp) {
@@ -293,16 +302,21 @@ fn wire_plan(plan: &Plan) -> link::Plan {
     link::Plan { digest: Vec::new(), reads: reads.chain(rule).collect() }
 }
 
-fn invalidation(seq: Seq, signal: &Signal) -> Invalidation {
+/// What one entry means to a filter: nothing, if it changed nothing here.
+///
+/// A filter forgets the marks of a scope when anything else is said of it, so those that stand follow at once.
+fn invalidations(entry: &Entry, revocations: Option<&RevocationSet>) -> Vec<Invalidation> {
+    let Entry { seq, signal, outcome, .. } = entry;
+    let scope = &signal.scope;
     match signal.action {
-        Action::Revoke(mark) => revocation(seq, &signal.scope, mark),
-        Action::Restore => Invalidation {
-            seq: seq.0,
-            scope: signal.scope.to_string(),
-            revoke: false,
-            issued_before_ms: 0,
-            expires_at_ms: 0,
-        },
+        _ if *outcome != Outcome::Changed => Vec::new(),
+        Action::Revoke(mark) => vec![revocation(*seq, scope, mark)],
+        Action::Posture(..) | Action::Restore | Action::Risk(..) => {
+            let touched = Invalidation { seq: seq.0, scope: scope.to_string(), ..Invalidation::default() };
+            let standing = revocations.into_iter().flat_map(|it| it.marks(scope));
+            let standing = standing.map(|mark| revocation(*seq, scope, mark));
+            [touched].into_iter().chain(standing).collect()
+        }
     }
 }
 

@@ -71,6 +71,12 @@ pub const TABLE: &[MetricRow] = &[
         "Decisions made by the sidecar; source says whether the gate, the cache or the policies gave it.",
     ),
     row(
+        "countersign_degraded",
+        "gauge",
+        "condition",
+        "1 while the log is lost (log_lost) or takes no signals (store_unwritable): see degraded in the configuration.",
+    ),
+    row(
         "countersign_enforcement_seconds",
         "histogram",
         "",
@@ -141,7 +147,12 @@ pub const TABLE: &[MetricRow] = &[
         "listener, result",
         "Requests on open TLS connections whose client was revoked or lost its trust since it came in.",
     ),
-    row("countersign_view_age_seconds", "gauge", "", "Age of the knowledge of the log; 0 with the embedded log."),
+    row(
+        "countersign_view_age_seconds",
+        "gauge",
+        "",
+        "Age of the knowledge of the log; 0 with a log of our own that can be written, +Inf before it was ever whole.",
+    ),
     row(
         "countersign_workload_api_held",
         "gauge",

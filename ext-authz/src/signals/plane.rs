@@ -7,10 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use authz_core::signal::{Seq, Signal};
+use authz_core::signal::{Outcome, Seq, Signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
+    freshness::Freshness,
     log::{Appended, Log, LogError},
     tail::{Entry, Ring, Tail, TailEnd},
 };
@@ -20,6 +21,7 @@ use super::{
 pub struct SignalPlane {
     log: Arc<Log>,
     ring: Arc<Ring>,
+    freshness: Freshness,
     // Both are there until the drop.
     requests: Option<mpsc::Sender<Order>>,
     writer: Option<JoinHandle<()>>,
@@ -36,6 +38,8 @@ pub struct Accepted {
     pub signal: Arc<Signal>,
     /// Whether it was there before: nothing changed.
     pub known: bool,
+    /// What it changed.
+    pub outcome: Outcome,
 }
 
 /// Why a signal is not in force.
@@ -64,9 +68,10 @@ struct Request {
 impl SignalPlane {
     /// Puts every entry of `log` in force through `apply`, then starts taking new ones.
     ///
-    /// `apply` sees each entry exactly once, in order, in batches that should take effect together. For a new signal it
-    /// runs after the signal is durable and returns before the sender and the followers hear of it.
-    pub fn start(log: Log, mut apply: impl FnMut(&[Entry]) + Send + 'static) -> Result<Self, LogError> {
+    /// `apply` sees each entry exactly once, in order, in batches that should take effect together, and writes down what
+    /// each changed. For a new signal it runs after the signal is durable and returns before the sender and the followers
+    /// hear of it.
+    pub fn start(log: Log, mut apply: impl FnMut(&mut [Entry]) + Send + 'static) -> Result<Self, LogError> {
         let ring = Arc::new(Ring::new());
         replay(&log, &ring, &mut apply)?;
         let (requests, inbox) = mpsc::channel(MAX_BATCH);
@@ -75,7 +80,8 @@ impl SignalPlane {
         let writer = Writer { log: Arc::clone(&log), ring: Arc::clone(&ring), apply, alarm, tried: None };
         let thread = std::thread::Builder::new().name("signal-log".to_owned());
         let writer = thread.spawn(move || writer.run(inbox)).map_err(|error| log.unusable(error))?;
-        Ok(Self { log, ring, requests: Some(requests), writer: Some(writer), trouble })
+        let freshness = Freshness::always();
+        Ok(Self { log, ring, freshness, requests: Some(requests), writer: Some(writer), trouble })
     }
 
     /// Makes `signal` durable and puts it in force; when it returns, both have happened.
@@ -111,6 +117,11 @@ impl SignalPlane {
     /// When the signal at `seq` came in, if that is not long ago.
     pub fn received(&self, seq: Seq) -> Option<Instant> {
         self.ring.received(seq)
+    }
+
+    /// How old our knowledge of the log is.
+    pub fn freshness(&self) -> &Freshness {
+        &self.freshness
     }
 
     /// The log itself, for reading; reads block on the disk.
@@ -168,7 +179,7 @@ struct Writer<A> {
     tried: Option<Instant>,
 }
 
-impl<A: FnMut(&[Entry])> Writer<A> {
+impl<A: FnMut(&mut [Entry])> Writer<A> {
     fn run(mut self, mut inbox: mpsc::Receiver<Order>) {
         let mut orders = Vec::new();
         while inbox.blocking_recv_many(&mut orders, MAX_BATCH) > 0 {
@@ -190,9 +201,12 @@ impl<A: FnMut(&[Entry])> Writer<A> {
                 return senders.into_iter().for_each(|(_, answer)| reply(answer, Err(error.clone().into())));
             }
         };
-        let results: Vec<_> = results.into_iter().map(|result| result.map(Accepted::from)).collect();
+        let mut results: Vec<_> = results.into_iter().map(|result| result.map(Accepted::from)).collect();
         let new = results.iter().zip(&senders).filter_map(|(result, (received, _))| entry(result, *received));
-        put_in_force(&new.collect::<Vec<_>>(), &self.ring, &mut self.apply);
+        let mut new: Vec<_> = new.collect();
+        put_in_force(&mut new, &self.ring, &mut self.apply);
+        let fresh = results.iter_mut().filter_map(|result| result.as_mut().ok()).filter(|accepted| !accepted.known);
+        fresh.zip(&new).for_each(|(accepted, entry)| accepted.outcome = entry.outcome);
         for (result, (_, answer)) in results.into_iter().zip(senders) {
             reply(answer, result.map_err(SubmitError::from));
         }
@@ -221,8 +235,9 @@ impl<A: FnMut(&[Entry])> Writer<A> {
         let left = reopened.inspect_err(|error| tracing::warn!(%error, "the signal log can't be written yet"))?;
         tracing::info!(left = left.len(), "the signal log can be written again");
         let received = Instant::now();
-        let left = left.into_iter().map(|(seq, signal)| Entry { seq, signal: Arc::new(signal), received });
-        put_in_force(&left.collect::<Vec<_>>(), &self.ring, &mut self.apply);
+        let left = left.into_iter();
+        let mut left: Vec<_> = left.map(|(seq, signal)| Entry::new(seq, Arc::new(signal), received)).collect();
+        put_in_force(&mut left, &self.ring, &mut self.apply);
         self.alarm.send_replace(());
         Ok(())
     }
@@ -230,33 +245,33 @@ impl<A: FnMut(&[Entry])> Writer<A> {
 
 impl From<Appended> for Accepted {
     fn from(Appended { seq, signal, known }: Appended) -> Self {
-        Self { seq, signal: Arc::new(signal), known }
+        Self { seq, signal: Arc::new(signal), known, outcome: Outcome::Unchanged }
     }
 }
 
-fn replay(log: &Log, ring: &Ring, apply: &mut impl FnMut(&[Entry])) -> Result<(), LogError> {
+fn replay(log: &Log, ring: &Ring, apply: &mut impl FnMut(&mut [Entry])) -> Result<(), LogError> {
     let (base, received) = (log.base()?, Instant::now());
     let mut batch = Vec::with_capacity(MAX_BATCH);
     // Who follows from before the base would miss what was removed, so followers begin there.
     ring.begin(base);
-    let mut put = |batch: &[Entry]| {
+    let mut put = |batch: &mut [Entry]| {
         if !batch.is_empty() {
             apply(batch);
             ring.publish(batch.get(batch.partition_point(|entry| entry.seq <= base)..).unwrap_or_default());
         }
     };
     log.replay(|seq, signal| {
-        batch.push(Entry { seq, signal: Arc::new(signal), received });
+        batch.push(Entry::new(seq, Arc::new(signal), received));
         if batch.len() == MAX_BATCH {
-            put(&batch);
+            put(&mut batch);
             batch.clear();
         }
     })?;
-    put(&batch);
+    put(&mut batch);
     Ok(())
 }
 
-fn put_in_force(entries: &[Entry], ring: &Ring, apply: &mut impl FnMut(&[Entry])) {
+fn put_in_force(entries: &mut [Entry], ring: &Ring, apply: &mut impl FnMut(&mut [Entry])) {
     if !entries.is_empty() {
         apply(entries);
         ring.publish(entries);
@@ -265,7 +280,7 @@ fn put_in_force(entries: &[Entry], ring: &Ring, apply: &mut impl FnMut(&[Entry])
 
 fn entry(result: &Result<Accepted, LogError>, received: Instant) -> Option<Entry> {
     let accepted = result.as_ref().ok().filter(|accepted| !accepted.known)?;
-    Some(Entry { seq: accepted.seq, signal: Arc::clone(&accepted.signal), received })
+    Some(Entry { seq: accepted.seq, signal: Arc::clone(&accepted.signal), received, outcome: accepted.outcome })
 }
 
 fn reply(answer: oneshot::Sender<Result<Accepted, SubmitError>>, result: Result<Accepted, SubmitError>) {

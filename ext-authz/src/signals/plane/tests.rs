@@ -1,10 +1,18 @@
 //! Order and exactly-once, seen from senders, the applier and followers at once.
 
-use std::sync::Mutex;
+use std::{sync::Mutex, time::Duration};
 
 use authz_core::{signal::Action, time::Timestamp};
 
 use super::*;
+use crate::{
+    config::DegradedConfig,
+    degraded::{Conduct, Degraded},
+};
+
+fn config() -> DegradedConfig {
+    DegradedConfig { max_view_age: Duration::from_secs(30), log_lost: Conduct::Deny, store_unwritable: Conduct::Policy }
+}
 
 fn signal(id: &str) -> Signal {
     Signal {
@@ -13,7 +21,9 @@ fn signal(id: &str) -> Signal {
         action: Action::Restore,
         who: "uid:0".into(),
         why: "".into(),
+        source: "".into(),
         at: Timestamp::from_millis(1),
+        event_at: None,
     }
 }
 
@@ -75,7 +85,7 @@ async fn a_restart_goes_on_where_the_log_ends_and_followers_find_their_place() {
     assert_eq!(orphan.next().await.unwrap_err(), TailEnd::Closed);
     let applied = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&applied);
-    let apply = move |new: &[Entry]| sink.lock().unwrap().extend(new.iter().map(|it| it.seq.0));
+    let apply = move |new: &mut [Entry]| sink.lock().unwrap().extend(new.iter().map(|it| it.seq.0));
     let plane = SignalPlane::start(Log::open(&path).unwrap(), apply).unwrap();
     assert_eq!(*applied.lock().unwrap(), [1, 2], "what the log holds is in force before anything new");
     assert_eq!(plane.submit(signal("c")).await.unwrap().seq, Seq(3));
@@ -92,7 +102,8 @@ async fn who_waits_for_trouble_hears_of_a_full_disk_once_and_readiness_names_the
     drop(Log::open(&path).unwrap());
     let (log, full) = super::super::log::tests::on_a_disk_that_fills(&path);
     let plane = Arc::new(SignalPlane::start(log, |_| {}).unwrap());
-    let readiness = Readiness::new(Arc::default(), Arc::clone(&plane), None);
+    let degraded = Degraded::never(config());
+    let readiness = Readiness::new(Arc::default(), Arc::clone(&plane), None, degraded);
     let signals = || readiness.parts().into_iter().find(|part| part.name == "signals").unwrap();
     plane.submit(signal("a")).await.unwrap();
     assert!(signals().ok && plane.is_healthy());
@@ -115,7 +126,8 @@ async fn a_disk_with_room_again_takes_signals_without_a_restart_and_what_it_kept
     let (log, full) = super::super::log::tests::on_a_disk_that_fills(&path);
     let applied = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&applied);
-    let apply = move |new: &[Entry]| sink.lock().unwrap().extend(new.iter().map(|it| (it.seq, it.signal.id.clone())));
+    let apply =
+        move |new: &mut [Entry]| sink.lock().unwrap().extend(new.iter().map(|it| (it.seq, it.signal.id.clone())));
     let plane = SignalPlane::start(log, apply).unwrap();
     plane.submit(signal("a")).await.unwrap();
     let mut tail = plane.subscribe_from(Seq(0)).unwrap();

@@ -256,13 +256,9 @@ impl<A: FnMut(&mut [Entry])> Writer<A> {
         let left = reopened.inspect_err(|error| tracing::warn!(%error, "the signal log can't be written yet"))?;
         tracing::info!(left = left.len(), "the signal log can be written again");
         let received = Instant::now();
-        let left = left.into_iter().map(|(seq, signal)| Entry {
-            seq,
-            signal: Arc::new(signal),
-            received,
-            outcome: Outcome::Unchanged,
-        });
-        put_in_force(&mut left.collect::<Vec<_>>(), &self.log, &self.ring, &mut self.apply);
+        let left = left.into_iter();
+        let mut left: Vec<_> = left.map(|(seq, signal)| Entry::new(seq, Arc::new(signal), received)).collect();
+        put_in_force(&mut left, &self.log, &self.ring, &mut self.apply);
         self.freshness.regain();
         self.alarm.send_replace(());
         Ok(())
@@ -288,7 +284,7 @@ fn replay(log: &Log, ring: &Ring, apply: &mut impl FnMut(&mut [Entry])) -> Resul
         }
     };
     log.replay(|seq, signal| {
-        batch.push(Entry { seq, signal: Arc::new(signal), received, outcome: Outcome::Unchanged });
+        batch.push(Entry::new(seq, Arc::new(signal), received));
         if batch.len() == MAX_BATCH {
             put(&mut batch);
             batch.clear();

@@ -1,6 +1,7 @@
 //! The sidecar's signals: a durable log, and the one path by which a new signal enters it and takes effect.
 
 pub mod convert;
+pub mod fleet;
 pub mod live;
 mod log;
 mod plane;

@@ -182,11 +182,15 @@ async fn open_log(config: &Config) -> Result<Log, SidecarError> {
 fn start_plane(log: Log, state: &Arc<State>, audit: Audit, metrics: Arc<Metrics>) -> Result<SignalPlane, LogError> {
     let replayed = log.head();
     let applied = Arc::clone(state);
-    let plane = SignalPlane::start(log, move |entries: &[Entry]| {
+    let plane = SignalPlane::start(log, move |entries: &mut [Entry]| {
         applied.apply(entries);
         for entry in entries.iter().filter(|entry| entry.seq > replayed) {
             metrics.signals.with_label_values(&[entry.signal.action.as_str()]).inc();
-            audit.record(Record::Signal(SignalRecord { seq: entry.seq, signal: (*entry.signal).clone() }));
+            audit.record(Record::Signal(SignalRecord {
+                seq: entry.seq,
+                signal: (*entry.signal).clone(),
+                outcome: entry.outcome,
+            }));
         }
     })?;
     state.expire(clock::now());

@@ -2,11 +2,13 @@
 
 pub mod convert;
 pub mod fleet;
+mod freshness;
 pub mod live;
 mod log;
 mod plane;
 mod tail;
 
+pub use freshness::Freshness;
 pub use log::{Appended, Log, LogError};
 pub use plane::{Accepted, SignalPlane, SubmitError};
 pub use tail::{Entry, Tail, TailEnd};

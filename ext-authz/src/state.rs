@@ -3,7 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
-use authz_core::{gate::Gate, plan::PolicyDigest, revocation::RevocationSet, signal::Seq, time::Timestamp};
+use authz_core::{
+    gate::Gate,
+    plan::PolicyDigest,
+    revocation::RevocationSet,
+    signal::{Action, MAX_LATENESS_MS, Seq},
+    standing::Standings,
+    time::Timestamp,
+};
 use tokio::sync::watch;
 
 use crate::{identity::TrustDigest, policy::CompiledPolicies, signals::Entry};
@@ -17,6 +24,9 @@ pub struct Snapshot {
     trust: Option<TrustDigest>,
 }
 
+/// How far apart the clocks of those may be who accept signals.
+const SKEW_MS: u64 = 60 * 60 * 1000;
+
 /// What is known of the log.
 #[derive(Clone, Default)]
 pub struct View {
@@ -24,6 +34,8 @@ pub struct View {
     pub seq: Seq,
     /// All revocations live after it.
     pub revocations: RevocationSet,
+    /// Risk and posture after it.
+    pub standings: Standings,
 }
 
 /// A snapshot that can decide: log, policies and trust bundles are in.
@@ -146,22 +158,30 @@ impl State {
         self.update(|snapshot| snapshot.replayed = true);
     }
 
-    /// Applies the next entries of the log together; every request that loads afterwards sees them.
-    pub fn apply(&self, entries: &[Entry]) {
+    /// Applies the next entries of the log together, and notes in each what it changed; every request that loads
+    /// afterwards sees them.
+    pub fn apply(&self, entries: &mut [Entry]) {
         self.update(|snapshot| {
             let view = &mut snapshot.view;
-            for entry in entries {
-                view.revocations.apply(&entry.signal);
-                view.seq = entry.seq;
+            for Entry { seq, signal, outcome, .. } in entries {
+                *outcome = match signal.action {
+                    Action::Restore | Action::Revoke(_) => view.revocations.apply(*seq, signal),
+                    Action::Posture(..) | Action::Risk(..) => view.standings.apply(*seq, signal),
+                };
+                view.seq = *seq;
             }
         });
     }
 
-    /// Forgets revocations that are over; returns how many scopes left.
+    /// Forgets revocations that are over, and what nothing that may still arrive could contradict; returns how many
+    /// revoked scopes left.
     pub fn expire(&self, now: Timestamp) -> usize {
+        let settled = Timestamp::from_millis(now.as_millis().saturating_sub(MAX_LATENESS_MS + SKEW_MS));
         let mut gone = 0;
         self.update(|snapshot| {
             gone = snapshot.view.revocations.expire(now);
+            snapshot.view.revocations.forget_restores(settled);
+            snapshot.view.standings.forget_ended(settled);
         });
         gone
     }

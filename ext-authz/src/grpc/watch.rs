@@ -10,9 +10,9 @@ use authz_core::{
     decision::Verdict,
     plan::{Plan, Rules},
     reason::Reason,
-    revocation::Mark,
+    revocation::{Mark, RevocationSet},
     scope::Scope,
-    signal::{Action, Seq, Signal},
+    signal::{Action, Outcome, Seq},
     time::Timestamp,
 };
 use tokio::sync::mpsc;
@@ -187,7 +187,11 @@ impl Watch {
     }
 
     async fn pass_on(&mut self, entries: &[Entry]) -> Result<(), End> {
-        let invalidations = entries.iter().map(|entry| invalidation(entry.seq, &entry.signal)).collect();
+        let invalidations = {
+            let snapshot = self.shared.state.load();
+            let revocations = snapshot.view().map(|view| &view.revocations);
+            entries.iter().flat_map(|entry| invalidations(entry, revocations)).collect()
+        };
         self.delivered = entries.last().map_or(self.delivered, |entry| entry.seq);
         self.send(Update { invalidations, seq: self.delivered.0, ..Update::default() }).await
     }
@@ -293,16 +297,21 @@ fn wire_plan(plan: &Plan) -> link::Plan {
     link::Plan { digest: Vec::new(), reads: reads.chain(rule).collect() }
 }
 
-fn invalidation(seq: Seq, signal: &Signal) -> Invalidation {
+/// What one entry means to a filter: nothing, if it changed nothing here.
+///
+/// A filter forgets the marks of a scope when anything else is said of it, so those that stand follow at once.
+fn invalidations(entry: &Entry, revocations: Option<&RevocationSet>) -> Vec<Invalidation> {
+    let Entry { seq, signal, outcome, .. } = entry;
+    let scope = &signal.scope;
     match signal.action {
-        Action::Revoke(mark) => revocation(seq, &signal.scope, mark),
-        Action::Restore => Invalidation {
-            seq: seq.0,
-            scope: signal.scope.to_string(),
-            revoke: false,
-            issued_before_ms: 0,
-            expires_at_ms: 0,
-        },
+        _ if *outcome != Outcome::Changed => Vec::new(),
+        Action::Revoke(mark) => vec![revocation(*seq, scope, mark)],
+        Action::Posture(..) | Action::Restore | Action::Risk(..) => {
+            let touched = Invalidation { seq: seq.0, scope: scope.to_string(), ..Invalidation::default() };
+            let standing = revocations.into_iter().flat_map(|it| it.marks(scope));
+            let standing = standing.map(|mark| revocation(*seq, scope, mark));
+            [touched].into_iter().chain(standing).collect()
+        }
     }
 }
 

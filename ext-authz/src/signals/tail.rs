@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use authz_core::signal::{Seq, Signal};
+use authz_core::signal::{Outcome, Seq, Signal};
 use tokio::sync::watch;
 
 /// A signal that is durable and in force in this sidecar.
@@ -18,6 +18,8 @@ pub struct Entry {
     pub signal: Arc<Signal>,
     /// When it came in; for one replayed from the log, when it was read.
     pub received: Instant,
+    /// What it changed; written when it is applied.
+    pub outcome: Outcome,
 }
 
 /// Follows the log from a position on: every entry once, in order, without a gap.
@@ -151,9 +153,17 @@ mod tests {
             action: Action::Restore,
             who: "".into(),
             why: "".into(),
+            source: "".into(),
             at: Timestamp::from_millis(1),
+            event_at: None,
         });
-        seqs.map(|seq| Entry { seq: Seq(seq), signal: Arc::clone(&signal), received: Instant::now() }).collect()
+        let entry = |seq| Entry {
+            seq: Seq(seq),
+            signal: Arc::clone(&signal),
+            received: Instant::now(),
+            outcome: Outcome::Changed,
+        };
+        seqs.map(entry).collect()
     }
 
     fn seqs(entries: &[Entry]) -> Vec<u64> {

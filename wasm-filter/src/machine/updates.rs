@@ -147,7 +147,8 @@ impl Machine {
                 continue;
             };
             match action {
-                Action::Restore => self.revocations.restore(&scope),
+                // The link tells them apart no further: what a scope stands under goes, and what still stands follows.
+                Action::Posture(..) | Action::Restore | Action::Risk(..) => self.revocations.restore(&scope),
                 Action::Revoke(mark) => {
                     self.revocations.revoke(&scope, mark);
                     cuts.revoke(&scope, mark);

@@ -39,7 +39,9 @@ fn signal(number: u64) -> Signal {
         action: if number.is_multiple_of(3) { Action::Restore } else { Action::Revoke(mark) },
         who: "uid:1000".into(),
         why: "test".into(),
+        source: "".into(),
         at: Timestamp::from_millis(number),
+        event_at: None,
     }
 }
 

@@ -9,6 +9,6 @@ mod plane;
 mod tail;
 
 pub use freshness::Freshness;
-pub use log::{Appended, Log, LogError};
+pub use log::{Appended, Compacted, Log, LogError};
 pub use plane::{Accepted, SignalPlane, SubmitError};
 pub use tail::{Entry, Tail, TailEnd};

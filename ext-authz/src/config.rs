@@ -17,6 +17,7 @@ mod knob;
 mod link;
 mod listen;
 mod log;
+mod nats;
 mod policy;
 mod reader;
 mod scalar;
@@ -36,6 +37,7 @@ pub use knob::{Knob, KnobDefault};
 pub use link::LinkConfig;
 pub use listen::{AdminListener, ListenConfig, MtlsListener, TcpListener, TlsVersion, UnixSocket};
 pub use log::{LogConfig, LogFormat};
+pub use nats::{NatsConfig, NatsLogin};
 pub use policy::PolicyConfig;
 pub use service::ServiceConfig;
 pub use signals::SignalsConfig;
@@ -151,6 +153,7 @@ pub fn knobs() -> impl Iterator<Item = &'static Knob> {
         cache::KNOBS,
         listen::KNOBS,
         signals::KNOBS,
+        nats::KNOBS,
         link::KNOBS,
         audit::KNOBS,
         log::KNOBS,

@@ -1,6 +1,7 @@
 //! The sidecar's signals: a durable log, and the one path by which a new signal enters it and takes effect.
 
 pub mod convert;
+pub mod dead;
 pub mod fleet;
 mod freshness;
 pub mod live;
@@ -8,6 +9,7 @@ mod log;
 mod plane;
 mod tail;
 
+pub use fleet::FleetState;
 pub use freshness::Freshness;
 pub use log::{Appended, Compacted, Log, LogError};
 pub use plane::{Accepted, SignalPlane, SubmitError};

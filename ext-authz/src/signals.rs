@@ -8,9 +8,11 @@ pub mod live;
 mod log;
 mod plane;
 mod tail;
+mod upkeep;
 
 pub use fleet::FleetState;
 pub use freshness::Freshness;
 pub use log::{Appended, Compacted, Log, LogError};
 pub use plane::{Accepted, SignalPlane, SubmitError};
 pub use tail::{Entry, Tail, TailEnd};
+pub use upkeep::Upkeep;

@@ -13,6 +13,7 @@ pub mod agent;
 pub mod authorizer;
 pub mod bundle_endpoint;
 pub mod client;
+pub mod control;
 pub mod demo;
 pub mod door;
 pub mod envoy;

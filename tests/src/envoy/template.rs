@@ -174,7 +174,7 @@ impl EnvoyBuilder {
     pub async fn start(self) -> Envoy {
         let concurrency = self.concurrency;
         let Written { dir, path } = self.write();
-        Envoy::boot(dir, &path, concurrency).await
+        Envoy::boot(dir, path, concurrency).await
     }
 
     /// Writes it as Envoy would read it: as YAML, or as JSON if parts of it were changed.

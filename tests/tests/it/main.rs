@@ -24,6 +24,7 @@ mod reload;
 mod restart;
 mod revocation;
 mod status;
+mod storm;
 mod stress;
 mod tcp;
 mod tidy;

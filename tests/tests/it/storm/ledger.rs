@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use countersign::wire::control::{Kind, Signal, SubmitRequest};
 use countersign_tests::control::{restoration, revocation};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 /// Signals 0 to `count`, each sent until it is acknowledged.
 pub(super) struct Ledger {
@@ -34,15 +36,19 @@ impl Ledger {
 
     /// Notes that a sidecar acknowledged `number` at `seq`.
     pub(super) fn acknowledge(&self, number: u32, seq: u64) {
-        let mut acknowledged = self.acknowledged.lock().unwrap();
-        let before = acknowledged.insert(number, seq);
+        let (before, all) = {
+            let mut acknowledged = self.acknowledged.lock().unwrap();
+            (acknowledged.insert(number, seq), acknowledged.len())
+        };
         assert!(before.is_none_or(|before| before == seq), "{number} was acknowledged at {before:?} and at {seq}");
-        self.progress.send_replace(u32::try_from(acknowledged.len()).unwrap());
+        self.progress.send_replace(u32::try_from(all).unwrap());
     }
 
     /// Waits until so many are acknowledged.
     pub(super) async fn until(&self, acknowledged: u32) {
-        self.progress.subscribe().wait_for(|done| *done >= acknowledged).await.unwrap();
+        let mut progress = self.progress.subscribe();
+        let reached = timeout(PATIENCE, progress.wait_for(|done| *done >= acknowledged)).await.is_ok();
+        assert!(reached, "only {} of {acknowledged} signals were acknowledged", *self.progress.borrow());
     }
 
     /// Numbers whose workload is revoked by an acknowledged signal and is never restored.
@@ -99,3 +105,5 @@ fn restore_of(number: u32) -> u32 {
 }
 
 const APART: u32 = 5;
+/// For the next kill; the senders say themselves what keeps a single signal.
+const PATIENCE: Duration = Duration::from_secs(90);

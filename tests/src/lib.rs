@@ -24,6 +24,7 @@ pub mod pki;
 pub mod process;
 pub mod sidecar;
 pub mod upstream;
+pub mod websocket;
 
 use std::path::PathBuf;
 

@@ -133,6 +133,14 @@ impl EnvoyBuilder {
         })
     }
 
+    /// Lets WebSockets through, under the same filters.
+    pub fn with_websockets(self) -> Self {
+        self.change(|config| {
+            let manager = config.pointer_mut(CONNECTION_MANAGER).expect("the listener has a connection manager");
+            manager["upgrade_configs"] = json!([{ "upgrade_type": "websocket" }]);
+        })
+    }
+
     /// Takes plaintext from whoever comes, as in front of a system that can't do better.
     pub fn in_plaintext(self) -> Self {
         self.change(|config| {

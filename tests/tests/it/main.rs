@@ -25,6 +25,7 @@ mod restart;
 mod revocation;
 mod status;
 mod storm;
+mod streams;
 mod stress;
 mod tcp;
 mod tidy;

@@ -77,6 +77,10 @@ pub struct Metrics {
     pub signals: IntCounterVec,
     /// 1 while signals are taken.
     pub takes_signals: IntGauge,
+    /// Entries that the log holds.
+    pub log_entries: IntGauge,
+    /// Entries that compaction removed.
+    pub log_compacted: IntCounter,
     /// The last position of the log.
     pub log_seq: IntGauge,
     /// Scopes revoked now.
@@ -142,6 +146,8 @@ impl Metrics {
             resyncs: make.counter("countersign_filter_resyncs_total")?,
             signals: make.counters("countersign_signals_total", &["kind"])?,
             takes_signals: make.gauge("countersign_takes_signals")?,
+            log_entries: make.gauge("countersign_log_entries")?,
+            log_compacted: make.counter("countersign_log_compacted_entries_total")?,
             log_seq: make.gauge("countersign_log_seq")?,
             revocations: make.gauge("countersign_revocations")?,
             policy_reloads: make.counters("countersign_policy_reloads_total", &["result"])?,

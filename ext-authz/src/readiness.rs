@@ -143,7 +143,7 @@ fn signals(ok: bool) -> PartStatus {
     let detail = if ok {
         "taken"
     } else {
-        "refused, the log can't be written: every request is still decided on what was revoked before; free the disk of signals.log or mend its permissions, then restart"
+        "refused, the log can't be written: every request is still decided on what was revoked before; free the disk of signals.log or mend its permissions, it is tried again every few seconds"
     };
     PartStatus { name: "signals", ok, detail: detail.to_owned() }
 }

@@ -5,12 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use authz_core::signal::Seq;
 use tokio::{sync::watch, task::JoinSet};
 use tracing::{error, info, warn};
 
 use crate::{
     admin::{self, Admin},
-    audit::{self, Audit, AuditWriter, Record, SignalRecord},
+    audit::{self, Audit, AuditWriter, Change, Record, SignalRecord},
     cache::DecisionCache,
     check::Checker,
     clock,
@@ -31,6 +32,7 @@ use crate::{
 
 mod federation;
 mod health;
+mod log;
 mod own;
 mod policies;
 mod servers;
@@ -130,6 +132,9 @@ async fn build(config: &Config, metrics: Arc<Metrics>, audit: Audit) -> Result<P
         service: Arc::from(config.service.name.as_str()),
     });
     let log = open_log(config).await?;
+    if log.is_unwitnessed() {
+        audit.record(Record::Change(unwitnessed(log.head())));
+    }
     // Filters that an earlier run left behind may still answer on its leases.
     let unknown_until = (!log.is_fresh()).then(|| Instant::now() + config.link.lease);
     let plane = start_plane(log, &state, audit.clone(), Arc::clone(&metrics))?;
@@ -178,6 +183,12 @@ async fn open_log(config: &Config) -> Result<Log, SidecarError> {
     }
 }
 
+/// The record of a log that somebody put there: it may be an old copy.
+fn unwitnessed(head: Seq) -> Change {
+    let detail = format!("taken without its witness, it ends at signal {head}: whatever came later is not revoked");
+    Change { at: clock::now(), what: "log", result: "accepted", detail }
+}
+
 /// Replays the log into the state; from then on every new signal takes effect there before anybody hears of it.
 fn start_plane(log: Log, state: &Arc<State>, audit: Audit, metrics: Arc<Metrics>) -> Result<SignalPlane, LogError> {
     let replayed = log.head();
@@ -190,6 +201,8 @@ fn start_plane(log: Log, state: &Arc<State>, audit: Audit, metrics: Arc<Metrics>
         }
     })?;
     state.expire(clock::now());
+    // The last entries may have been removed.
+    state.reach(plane.head());
     state.set_replayed();
     info!(head = replayed.0, "signal log replayed");
     Ok(plane)
@@ -217,6 +230,7 @@ async fn serve(config: &Config, parts: Parts, stop: impl Future<Output = ()>) ->
     }
     tasks.spawn(named("policy", policies::keep(config.policy_files(), Arc::clone(&parts), stopped.clone())));
     tasks.spawn(named("expiry", expire(Arc::clone(&parts), stopped.clone())));
+    tasks.spawn(named("signal log", log::keep(Arc::clone(&parts), stopped.clone())));
     let early = tokio::select! {
         () = stop => None,
         ended = tasks.join_next() => ended,

@@ -146,6 +146,11 @@ impl State {
         self.update(|snapshot| snapshot.replayed = true);
     }
 
+    /// Notes that there is nothing to apply up to `seq` that has not been applied: what is missing there mattered no more.
+    pub fn reach(&self, seq: Seq) {
+        self.update(|snapshot| snapshot.view.seq = snapshot.view.seq.max(seq));
+    }
+
     /// Applies the next entries of the log together; every request that loads afterwards sees them.
     pub fn apply(&self, entries: &[Entry]) {
         self.update(|snapshot| {

@@ -35,11 +35,11 @@ pub enum Record {
     Signal(SignalRecord),
 }
 
-/// A new policy set, bundle set or SVID of our own.
+/// A new policy set, bundle set or SVID of our own, or a log that somebody put there.
 pub struct Change {
     /// When.
     pub at: Timestamp,
-    /// `policy`, `bundle` or `svid`.
+    /// `policy`, `bundle`, `log` or `svid`.
     pub what: &'static str,
     /// `accepted`, `refused`, or `withdrawn` for what its source took back.
     pub result: &'static str,

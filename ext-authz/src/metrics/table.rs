@@ -98,6 +98,13 @@ pub const TABLE: &[MetricRow] = &[
     ),
     row("countersign_filters", "gauge", "", "Filter VMs connected now."),
     row("countersign_leases_granted_total", "counter", "", "Leases granted to filters."),
+    row(
+        "countersign_log_compacted_entries_total",
+        "counter",
+        "",
+        "Entries taken out of the log of signals because they mattered no more.",
+    ),
+    row("countersign_log_entries", "gauge", "", "Entries that the log of signals holds, counted every 30 seconds."),
     row("countersign_log_seq", "gauge", "", "The last position of the log of signals."),
     row("countersign_policies", "gauge", "", "Policies in force."),
     row("countersign_policy_reloads_total", "counter", "result", "Policy sets read, accepted or refused."),

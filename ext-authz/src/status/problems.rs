@@ -43,7 +43,7 @@ fn log(log: &LogStatus) -> Option<Problem> {
         ));
     }
     let what = "the log can't be written: nobody can be revoked; what was revoked stays so".to_owned();
-    let remedy = "free the disk of signals.log or mend its permissions, then restart".to_owned();
+    let remedy = "free the disk of signals.log or mend its permissions, it is tried again every few seconds".to_owned();
     (!log.taken).then(|| problem("log", what, remedy))
 }
 

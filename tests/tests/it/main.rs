@@ -24,6 +24,8 @@ mod reload;
 mod restart;
 mod revocation;
 mod status;
+mod storm;
+mod streams;
 mod stress;
 mod tcp;
 mod tidy;

@@ -15,7 +15,7 @@ use crate::{
     cache::DecisionCache,
     check::Checker,
     clock,
-    config::Config,
+    config::{Config, NatsConfig},
     filters::Filters,
     grpc::{desk::Desk, watch::Watching},
     identity::{
@@ -24,13 +24,14 @@ use crate::{
     },
     metrics::Metrics,
     readiness::Readiness,
-    signals::{Entry, Log, LogError, SignalPlane, SubmitError},
+    signals::{Entry, JoinError, Log, LogError, SignalPlane, SubmitError},
     socket::UnboundSocket,
     state::State,
     status::{Overview, PolicyNews},
 };
 
 mod federation;
+mod fleet;
 mod health;
 mod log;
 mod own;
@@ -51,6 +52,9 @@ pub enum SidecarError {
     /// The log of signals can't be opened.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// What the log holds can't be brought into the stream of the fleet.
+    #[error(transparent)]
+    Join(#[from] JoinError),
     /// A metric is wrong: a fault of ours.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -131,13 +135,13 @@ async fn build(config: &Config, metrics: Arc<Metrics>, audit: Audit) -> Result<P
         audit: audit.clone(),
         service: Arc::from(config.service.name.as_str()),
     });
-    let log = open_log(config).await?;
+    let log = fleet::joined(open_log(config).await?, config).await?;
     if log.is_unwitnessed() {
         audit.record(Record::Change(unwitnessed(log.head())));
     }
     // Filters that an earlier run left behind may still answer on its leases.
     let unknown_until = (!log.is_fresh()).then(|| Instant::now() + config.link.lease);
-    let plane = start_plane(log, &state, audit.clone(), Arc::clone(&metrics))?;
+    let plane = start_plane(log, config.signals.nats.as_ref(), &state, audit.clone(), Arc::clone(&metrics))?;
     let watching = Arc::new(Watching {
         state: Arc::clone(&state),
         plane: Arc::new(plane),
@@ -190,10 +194,16 @@ fn unwitnessed(head: Seq) -> Change {
 }
 
 /// Replays the log into the state; from then on every new signal takes effect there before anybody hears of it.
-fn start_plane(log: Log, state: &Arc<State>, audit: Audit, metrics: Arc<Metrics>) -> Result<SignalPlane, LogError> {
+fn start_plane(
+    log: Log,
+    fleet: Option<&NatsConfig>,
+    state: &Arc<State>,
+    audit: Audit,
+    metrics: Arc<Metrics>,
+) -> Result<SignalPlane, LogError> {
     let replayed = log.head();
-    let applied = Arc::clone(state);
-    let plane = SignalPlane::start(log, move |entries: &mut [Entry]| {
+    let (applied, shared) = (Arc::clone(state), Arc::clone(&metrics));
+    let apply = move |entries: &mut [Entry]| {
         applied.apply(entries);
         for entry in entries.iter().filter(|entry| entry.seq > replayed) {
             metrics.signals.with_label_values(&[entry.signal.action.as_str()]).inc();
@@ -203,11 +213,17 @@ fn start_plane(log: Log, state: &Arc<State>, audit: Audit, metrics: Arc<Metrics>
                 outcome: entry.outcome,
             }));
         }
-    })?;
+    };
+    let plane = match fleet {
+        Some(fleet) => SignalPlane::follow(log, apply, fleet.clone(), shared)?,
+        None => SignalPlane::start(log, apply)?,
+    };
     state.expire(clock::now());
     // The last entries may have been removed.
     state.reach(plane.head());
-    state.set_replayed();
+    if plane.fleet().is_none() {
+        state.set_replayed();
+    }
     info!(head = replayed.0, "signal log replayed");
     Ok(plane)
 }
@@ -234,6 +250,7 @@ async fn serve(config: &Config, parts: Parts, stop: impl Future<Output = ()>) ->
     }
     tasks.spawn(named("policy", policies::keep(config.policy_files(), Arc::clone(&parts), stopped.clone())));
     tasks.spawn(named("expiry", expire(Arc::clone(&parts), stopped.clone())));
+    tasks.spawn(named("fleet", fleet::catch_up(Arc::clone(&parts), stopped.clone())));
     tasks.spawn(named("signal log", log::keep(Arc::clone(&parts), stopped.clone())));
     let early = tokio::select! {
         () = stop => None,

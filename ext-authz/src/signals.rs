@@ -10,7 +10,7 @@ mod plane;
 mod tail;
 mod upkeep;
 
-pub use fleet::FleetState;
+pub use fleet::{FleetState, JoinError};
 pub use freshness::Freshness;
 pub use log::{Appended, Compacted, Log, LogError};
 pub use plane::{Accepted, SignalPlane, SubmitError};

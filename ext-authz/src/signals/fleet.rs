@@ -3,6 +3,7 @@
 mod driver;
 mod entry;
 pub mod follower;
+mod join;
 mod login;
 mod session;
 mod state;
@@ -22,6 +23,7 @@ use crate::{config::NatsConfig, metrics::Metrics};
 use follower::{Follower, StreamId};
 use session::Session;
 
+pub use join::{JoinError, join};
 pub use state::FleetState;
 
 /// An entry as it is compared and handed on.

@@ -51,7 +51,9 @@ mod tests {
             action: Action::Revoke(Mark { issued_before: Timestamp::NEVER, expires_at }),
             who: "".into(),
             why: "".into(),
+            source: "".into(),
             at: Timestamp::from_secs(1000),
+            event_at: None,
         }
     }
 

@@ -40,6 +40,17 @@ pub(super) struct Session {
 /// Entries as they come in, in the stream's order.
 pub(super) struct Flow(pull::Ordered);
 
+/// From where to where a stream reaches.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) struct Extent {
+    /// Which stream it is.
+    pub(super) stream: StreamId,
+    /// Its first position that was not purged; one more than `last` if it is empty.
+    pub(super) first: Seq,
+    /// Its last position.
+    pub(super) last: Seq,
+}
+
 /// Why there is no connection.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub(super) enum Unreached {
@@ -104,15 +115,21 @@ impl Session {
     /// Asks the stream how it stands.
     pub(super) async fn ask(&self, question: Question<Entry>) -> Result<Answer<Entry, Instant>, String> {
         let asked = Instant::now();
-        let info = self.stream.get_info().await.map_err(|error| told(&error))?;
-        let last = Seq(info.state.last_sequence);
-        let first = if info.state.messages == 0 { last.next() } else { Seq(info.state.first_sequence.max(1)) };
+        let Extent { stream, first, last } = self.extent().await?;
         let (at, next) = (question.head, question.head.next());
         let holds = |seq: Seq| seq > Seq(0) && first <= seq && seq <= last;
         let found = if holds(at) { self.look_at(at).await? } else { Found::Nothing };
         let next = if holds(next) { self.look_at(next).await? } else { Found::Nothing };
-        let stream = StreamId(u64::try_from(info.created.unix_timestamp_nanos()).unwrap_or(0));
         Ok(Answer { question, asked, stream, first, last, found, next })
+    }
+
+    /// From where to where the stream reaches.
+    pub(super) async fn extent(&self) -> Result<Extent, String> {
+        let info = self.stream.get_info().await.map_err(|error| told(&error))?;
+        let last = Seq(info.state.last_sequence);
+        let first = if info.state.messages == 0 { last.next() } else { Seq(info.state.first_sequence.max(1)) };
+        let stream = StreamId(u64::try_from(info.created.unix_timestamp_nanos()).unwrap_or(0));
+        Ok(Extent { stream, first, last })
     }
 
     /// What stands at `seq`.
@@ -144,17 +161,17 @@ impl Session {
         consumer.messages().await.map(Flow).map_err(|error| told(&error))
     }
 
-    /// Puts `signal` into the stream, if no other of its ID is there and, if `after` is given, right after that position.
+    /// Puts `signal` into the stream, if no other of its ID is there; if `after` is given, if it comes right after that
+    /// position instead.
     ///
     /// When it returns a position, the servers have it; whether they lose it if all of them lose power at once is theirs.
     pub(super) async fn publish(&self, signal: &Signal, after: Option<Seq>) -> Result<Seq, Unpublished> {
         let message = PublishMessage::build()
             .payload(entry::to_bytes(signal).into())
-            .expected_stream(&self.name)
-            .expected_last_subject_sequence(0);
+            .expected_stream(&self.name);
         let message = match after {
             Some(after) => message.expected_last_sequence(after.0),
-            None => message,
+            None => message.expected_last_subject_sequence(0),
         };
         let acked = match self.context.send_publish(entry::subject(&self.prefix, &signal.id), message).await {
             Ok(acked) => acked.await,

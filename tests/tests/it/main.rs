@@ -13,6 +13,7 @@ mod docs;
 mod enforcement;
 mod envoy_lint;
 mod federation;
+mod fleet;
 mod harness;
 mod hops;
 mod listeners;

@@ -20,7 +20,7 @@ type Asking = BoxFuture<'static, Result<Answer<Entry, std::time::Instant>, Strin
 pub(super) async fn run(shared: Arc<Shared>) {
     let mut failures = 0;
     loop {
-        match Session::open(&shared.config).await {
+        match shared.open().await {
             Ok(session) => {
                 failures = 0;
                 let why = Following::new(Arc::clone(&shared), session).run().await;
@@ -218,6 +218,12 @@ impl Following {
 }
 
 impl Shared {
+    async fn open(&self) -> Result<Session, Unreached> {
+        // A log that can't be read is trouble enough to make nothing.
+        let is_replica = self.log.stream().map_or(true, |stream| stream.is_some());
+        Session::open(&self.config, is_replica).await
+    }
+
     fn fail(&self, error: &Unreached) {
         self.metrics.fleet_connects.with_label_values(&["failed"]).inc();
         match error {

@@ -88,7 +88,7 @@ impl From<Unreached> for Trouble {
 }
 
 async fn attempt(log: &Log, config: &NatsConfig) -> Result<(), Trouble> {
-    let session = Session::open(config).await?;
+    let session = Session::open(config, false).await?;
     if continues(&session, log).await? {
         tracing::info!(head = log.head().0, stream = %config.stream, "the log is the beginning of the stream");
     } else {
@@ -144,7 +144,8 @@ async fn merge(session: &Session, log: &Log) -> Result<(), Trouble> {
         let part = log.read_after(after, MOST_AT_ONCE)?;
         let Some((last, _)) = part.last() else { return Ok(()) };
         after = *last;
-        let dated = part.into_iter().map(|(_, signal)| Signal { event_at: signal.event_at.or(Some(signal.at)), ..signal });
+        let dated =
+            part.into_iter().map(|(_, signal)| Signal { event_at: signal.event_at.or(Some(signal.at)), ..signal });
         let dated: Vec<_> = dated.collect();
         let sent = dated.iter().map(|signal| session.publish(signal, None));
         for result in stream::iter(sent).buffered(MOST_AT_ONCE).collect::<Vec<_>>().await {

@@ -75,8 +75,8 @@ pub(super) enum Unpublished {
 type Complaint = Arc<Mutex<Option<String>>>;
 
 impl Session {
-    /// Connects to one of the servers and makes sure of the stream.
-    pub(super) async fn open(config: &NatsConfig) -> Result<Self, Unreached> {
+    /// Connects to one of the servers and makes sure of the stream, which is not made anew if it `has_been` there.
+    pub(super) async fn open(config: &NatsConfig, has_been: bool) -> Result<Self, Unreached> {
         let (lose, lost) = watch::channel(false);
         let complaint = Complaint::default();
         let heard = Arc::clone(&complaint);
@@ -94,7 +94,7 @@ impl Session {
             .max_ack_inflight(MOST_IN_FLIGHT)
             .backpressure_on_inflight(true)
             .build(client);
-        stream::ensure(&context, config).await?;
+        stream::ensure(&context, config, has_been).await?;
         let stream = context.get_stream_no_info(&config.stream).await;
         let stream = stream.map_err(|error| Unreached::Away(told(&error)))?;
         let (name, prefix) = (config.stream.clone(), config.subject.clone());
@@ -166,9 +166,7 @@ impl Session {
     ///
     /// When it returns a position, the servers have it; whether they lose it if all of them lose power at once is theirs.
     pub(super) async fn publish(&self, signal: &Signal, after: Option<Seq>) -> Result<Seq, Unpublished> {
-        let message = PublishMessage::build()
-            .payload(entry::to_bytes(signal).into())
-            .expected_stream(&self.name);
+        let message = PublishMessage::build().payload(entry::to_bytes(signal).into()).expected_stream(&self.name);
         let message = match after {
             Some(after) => message.expected_last_sequence(after.0),
             None => message.expected_last_subject_sequence(0),

@@ -9,12 +9,15 @@ use async_nats::jetstream::{
 use super::session::Unreached;
 use crate::config::NatsConfig;
 
-/// Makes sure that the stream is there and fit.
-pub(super) async fn ensure(context: &Context, config: &NatsConfig) -> Result<(), Unreached> {
+/// Makes sure that the stream is there and fit; if it is not there, makes it, unless it has been: then its signals are lost.
+pub(super) async fn ensure(context: &Context, config: &NatsConfig, has_been: bool) -> Result<(), Unreached> {
     let found = context.get_stream(&config.stream).await;
     match found.map_err(|error| (error.kind(), error)) {
         Ok(stream) => check(&stream.cached_info().config, config).map_err(Unreached::Unfit),
         Err((GetStreamErrorKind::JetStream(error), _)) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {
+            if has_been {
+                return Err(Unreached::Unfit(format!("the stream {} is gone; {GONE}", config.stream)));
+            }
             create(context, config).await
         }
         Err((GetStreamErrorKind::JetStream(error), _)) if is_disabled(error.error_code()) => {
@@ -114,6 +117,7 @@ pub(super) fn told(error: &dyn std::error::Error) -> String {
     text
 }
 
+const GONE: &str = "put the store of its servers back, or start one sidecar once with signals.nats.import: true, which makes it anew with the signals of its replica";
 const NO_JETSTREAM: &str = "the server has no JetStream for this account; start nats-server with jetstream { store_dir: … }, and enable it for the account";
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ impl Shared {
     pub(super) async fn submit(&self, signal: Signal) -> Result<Accepted, SubmitError> {
         let deadline = Instant::now() + self.config.timeout;
         let signal = Arc::new(signal);
-        if let Some(known) = self.known(&signal).await? {
+        if let Some(known) = self.known(&signal, deadline).await? {
             return known;
         }
         loop {
@@ -47,13 +47,21 @@ impl Shared {
         results
     }
 
-    /// What our replica says of it, if it has it: then it is in force.
-    async fn known(&self, signal: &Arc<Signal>) -> Result<Option<Result<Accepted, SubmitError>>, SubmitError> {
+    /// What our replica says of it, if it has it.
+    async fn known(
+        &self,
+        signal: &Arc<Signal>,
+        deadline: Instant,
+    ) -> Result<Option<Result<Accepted, SubmitError>>, SubmitError> {
         if let Some(why) = self.state.borrow().refused.clone() {
             return Err(self.unavailable(format!("the stream is refused: {why}")));
         }
-        let known = self.look_up(signal).await?;
-        Ok(known.map(|known| known.map(|it| accepted(it, true)).map_err(SubmitError::from)))
+        let Some(known) = self.look_up(signal).await? else { return Ok(None) };
+        if let Ok(known) = &known {
+            // It may have come to the disk just now, and is in force a moment later.
+            self.in_force(known.seq, deadline).await?;
+        }
+        Ok(Some(known.map(|it| accepted(it, true)).map_err(SubmitError::from)))
     }
 
     /// Publishes until the stream has it, or has something else of that ID.
@@ -108,11 +116,7 @@ impl Shared {
         Placed { seq, first }: Placed,
         deadline: Instant,
     ) -> Result<Option<Accepted>, SubmitError> {
-        let mut written = self.written.subscribe();
-        let reached = within(deadline, written.wait_for(|head| *head >= seq)).await;
-        if reached.is_none_or(|reached| reached.is_err()) {
-            return Err(self.unavailable(self.why_not(format!("it stands at {seq} and is not yet in force here"))));
-        }
+        self.in_force(seq, deadline).await?;
         if let Some(first) = first {
             return Ok(Some(Accepted { seq, signal: first, known: true, outcome: Outcome::Unchanged }));
         }
@@ -121,6 +125,14 @@ impl Shared {
         let outcome = self.ring.outcome(found.seq).unwrap_or(Outcome::Unchanged);
         let known = found.signal.at != signal.at;
         Ok(Some(Accepted { outcome, ..accepted(found, known) }))
+    }
+
+    async fn in_force(&self, seq: Seq, deadline: Instant) -> Result<(), SubmitError> {
+        let mut written = self.written.subscribe();
+        match within(deadline, written.wait_for(|head| *head >= seq)).await {
+            Some(Ok(_)) => Ok(()),
+            _ => Err(self.unavailable(self.why_not(format!("it stands at {seq} and is not yet in force here")))),
+        }
     }
 
     async fn look_up(&self, signal: &Arc<Signal>) -> Result<Option<Result<Appended, LogError>>, SubmitError> {

@@ -4,14 +4,16 @@ pub mod convert;
 pub mod dead;
 pub mod fleet;
 mod freshness;
+mod history;
 pub mod live;
 mod log;
 mod plane;
 mod tail;
 mod upkeep;
 
-pub use fleet::{FleetState, JoinError};
+pub use fleet::{FleetState, JoinError, Refused};
 pub use freshness::Freshness;
+pub use history::{Fingerprint, History};
 pub use log::{Appended, Compacted, Log, LogError};
 pub use plane::{Accepted, SignalPlane, SubmitError};
 pub use tail::{Entry, Tail, TailEnd};

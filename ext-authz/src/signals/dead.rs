@@ -1,11 +1,11 @@
 //! Which entries of the log matter no more, so that compaction can take them out. It removes nothing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use authz_core::{
-    revocation::Mark,
-    scope::Scope,
-    signal::{Action, Seq, Signal},
+    revocation::RevocationSet,
+    signal::{Seq, settled_before},
+    standing::Standings,
     time::Timestamp,
 };
 
@@ -16,16 +16,21 @@ use super::{Log, LogError};
 pub struct Needed(HashSet<Seq>);
 
 impl Needed {
-    /// What `log` needs from `now` on, whatever comes. Reads the whole log; keeps one mark for each live revocation.
+    /// What `log` needs from `now` on, whatever comes. Reads the whole log; keeps the state that it gives.
     ///
-    /// Dead are revocations that have been over for an hour, that a later restore lifted, or that another live one of the
-    /// same scope includes, and restores of more than seven days ago: what they lifted is dead, and nothing that could
-    /// still come from before them is accepted.
+    /// Dead is what the state at the end of the log does not rest on: revocations that have been over for an hour, were
+    /// lifted, or are included by another; restores, risk and posture of which nothing that is still accepted could be
+    /// older, as far as they are over; and all that something later took the place of.
     pub fn at(now: Timestamp, log: &Log) -> Result<Self, LogError> {
-        let mut live = Live::default();
-        log.replay(|seq, signal| live.take(seq, &signal, now))?;
-        let marks = live.revocations.into_values().flatten().map(|(seq, _)| seq);
-        Ok(Self(marks.chain(live.restores).collect()))
+        let (mut revocations, mut standings) = (RevocationSet::default(), Standings::default());
+        log.replay(|seq, signal| {
+            revocations.apply(seq, &signal);
+            standings.apply(seq, &signal);
+        })?;
+        revocations.expire(Timestamp::from_millis(now.as_millis().saturating_sub(CLOCK_DOUBT_MS)));
+        revocations.forget_restores(settled_before(now));
+        standings.forget_ended(settled_before(now));
+        Ok(Self(revocations.positions().chain(standings.positions()).collect()))
     }
 
     /// Whether the entry at `seq`, which was in the log then, matters no more.
@@ -34,43 +39,8 @@ impl Needed {
     }
 }
 
-#[derive(Default)]
-struct Live {
-    revocations: HashMap<Scope, Vec<(Seq, Mark)>>,
-    restores: Vec<Seq>,
-}
-
-impl Live {
-    fn take(&mut self, seq: Seq, signal: &Signal, now: Timestamp) {
-        match signal.action {
-            Action::Restore => {
-                self.revocations.remove(&signal.scope);
-                if signal.at.saturating_add_millis(RESTORE_MEMORY_MS) > now {
-                    self.restores.push(seq);
-                }
-            }
-            Action::Revoke(mark) if mark.expires_at.saturating_add_millis(CLOCK_DOUBT_MS) > now => {
-                let marks = self.revocations.entry(signal.scope.clone()).or_default();
-                if !marks.iter().any(|(_, old)| includes(old, &mark)) {
-                    marks.retain(|(_, old)| !includes(&mark, old));
-                    marks.push((seq, mark));
-                }
-            }
-            Action::Revoke(_) => {}
-            Action::Posture(..) | Action::Risk(..) => self.restores.push(seq),
-        }
-    }
-}
-
-/// Whether `one` revokes all that `other` revokes.
-fn includes(one: &Mark, other: &Mark) -> bool {
-    one.issued_before >= other.issued_before && one.expires_at >= other.expires_at
-}
-
 /// A revocation stays for an hour after its end: the clock may have been ahead.
 const CLOCK_DOUBT_MS: u64 = 60 * 60 * 1000;
-/// How late a signal may come that happened before a restore: seven days.
-const RESTORE_MEMORY_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 
 #[cfg(test)]
 mod tests;

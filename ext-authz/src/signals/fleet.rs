@@ -24,7 +24,7 @@ use follower::{Follower, StreamId};
 use session::Session;
 
 pub use join::{JoinError, join};
-pub use state::FleetState;
+pub use state::{FleetState, Refused};
 
 /// An entry as it is compared and handed on.
 type Entry = Arc<Signal>;
@@ -193,7 +193,7 @@ impl Shared {
     }
 
     /// The stream is there, and must not be followed.
-    fn refuse(&self, kind: &'static str, why: String) {
+    fn refuse(&self, kind: &'static str, why: Refused) {
         self.session.send_replace(None);
         self.metrics.fleet_connected.set(0);
         self.metrics.fleet_refused.set(1);
@@ -202,7 +202,7 @@ impl Shared {
         }
         self.metrics.fleet_refusals.with_label_values(&[kind]).inc();
         let stream = &self.config.stream;
-        tracing::error!(%stream, why, "ALARM: the stream of signals is refused; what was revoked stays revoked, nothing new arrives");
+        tracing::error!(%stream, %why, "ALARM: the stream of signals is refused; what was revoked stays revoked, nothing new arrives");
         self.state.send_modify(|state| {
             state.reachable = false;
             state.refused = Some(why);

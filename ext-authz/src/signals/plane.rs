@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{
     fleet::{Fleet, FleetState, Replica},
     freshness::Freshness,
+    history::{Fingerprint, History},
     log::{Log, LogError},
     tail::{Entry, Ring, Tail, TailEnd},
 };
@@ -107,7 +108,14 @@ impl SignalPlane {
         let (requests, inbox) = mpsc::channel(MAX_BATCH);
         let log = Arc::new(log);
         let (alarm, trouble) = watch::channel(());
-        let writer = Writer { log: Arc::clone(&log), ring: Arc::clone(&ring), apply, alarm, tried: None };
+        let writer = Writer {
+            log: Arc::clone(&log),
+            ring: Arc::clone(&ring),
+            freshness: freshness.clone(),
+            apply,
+            alarm,
+            tried: None,
+        };
         let thread = std::thread::Builder::new().name("signal-log".to_owned());
         let writer = thread.spawn(move || writer.run(inbox)).map_err(|error| log.unusable(error))?;
         Ok(Self { log, ring, freshness, fleet: None, requests: Some(requests), writer: Some(writer), trouble })
@@ -219,6 +227,17 @@ impl SignalPlane {
     }
 }
 
+impl History for SignalPlane {
+    /// Of the log, which may end after what is in force: with entries that count for nothing.
+    fn head(&self) -> Seq {
+        self.log.head().max(self.ring.head())
+    }
+
+    fn fingerprint(&self, seq: Seq) -> Option<Fingerprint> {
+        self.ring.fingerprint(seq).or_else(|| self.log.fingerprint(seq).map(Fingerprint::from_bytes))
+    }
+}
+
 impl Drop for SignalPlane {
     fn drop(&mut self) {
         self.close();
@@ -237,9 +256,10 @@ fn replay(log: &Log, ring: &Ring, apply: &mut impl FnMut(&mut [Entry])) -> Resul
     // Who follows from before the base would miss what was removed, so followers begin there.
     ring.begin(base);
     let mut put = |batch: &mut [Entry]| {
-        if !batch.is_empty() {
+        if let Some(last) = batch.last().map(|entry| entry.seq) {
             apply(batch);
-            ring.publish(batch.get(batch.partition_point(|entry| entry.seq <= base)..).unwrap_or_default());
+            let followed = batch.get(batch.partition_point(|entry| entry.seq <= base)..).unwrap_or_default();
+            ring.publish(followed, log.fingerprint(last).map(Fingerprint::from_bytes));
         }
     };
     log.replay(|seq, signal| {

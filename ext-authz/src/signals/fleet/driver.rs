@@ -10,7 +10,6 @@ use super::{
     Entry, Shared,
     follower::{Answer, Effect, Follower, Input},
     session::{Flow, Session, Unreached},
-    state::remedy,
 };
 use crate::signals::{LogError, plane::Order};
 
@@ -187,7 +186,7 @@ impl Following {
 
     fn refuse(&mut self, refusal: super::follower::Refusal) {
         self.flow = None;
-        self.shared.refuse(refusal.as_str(), format!("{refusal}; {}", remedy(refusal)));
+        self.shared.refuse(refusal.as_str(), refusal.into());
     }
 
     async fn consume(&mut self, after: Seq) {

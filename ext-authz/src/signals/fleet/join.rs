@@ -82,7 +82,7 @@ impl From<Unreached> for Trouble {
     fn from(error: Unreached) -> Self {
         match error {
             Unreached::Away(why) => Self::Away(why),
-            Unreached::Unfit(why) => Self::Unfit(why),
+            Unreached::Unfit(why) => Self::Unfit(why.to_string()),
         }
     }
 }

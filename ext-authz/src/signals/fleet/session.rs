@@ -20,7 +20,7 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
 
 use super::{
-    Entry, entry,
+    Entry, Refused, entry,
     follower::{Answer, Found, Question, StreamId},
     login,
     stream::{self, told},
@@ -58,8 +58,8 @@ pub(super) enum Unreached {
     #[error("{0}")]
     Away(String),
     /// Somebody has to change something.
-    #[error("{0}")]
-    Unfit(String),
+    #[error(transparent)]
+    Unfit(#[from] Refused),
 }
 
 /// Why a publication brought no position.
@@ -80,7 +80,7 @@ impl Session {
         let (lose, lost) = watch::channel(false);
         let complaint = Complaint::default();
         let heard = Arc::clone(&complaint);
-        let options = login::options(config).map_err(Unreached::Unfit)?.event_callback(move |event| {
+        let options = login::options(config)?.event_callback(move |event| {
             note(&event, &lose, &heard);
             std::future::ready(())
         });

@@ -13,10 +13,32 @@ pub struct FleetState {
     pub caught_up: bool,
     /// The end of the stream as last heard.
     pub end: Seq,
-    /// Why the stream is not followed although it is there, and what to do; what was revoked stays so.
-    pub refused: Option<String>,
+    /// Why the stream is not followed although it is there; what was revoked stays so.
+    pub refused: Option<Refused>,
     /// Why the stream is not reached, if it is not.
     pub trouble: Option<String>,
+}
+
+/// Why a stream is not followed, and the way out.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{what}; {remedy}")]
+pub struct Refused {
+    /// What is wrong with it.
+    pub what: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl Refused {
+    pub(super) fn new(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { what: what.into(), remedy: remedy.into() }
+    }
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(refusal.to_string(), remedy(refusal))
+    }
 }
 
 impl FleetState {
@@ -45,7 +67,7 @@ impl Refusal {
 }
 
 /// What to do about it.
-pub(super) fn remedy(refusal: Refusal) -> &'static str {
+fn remedy(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::Behind { .. } => {
             "put the stream's own store back, or start this sidecar once with signals.nats.import: true to bring back what is lost"

@@ -6,22 +6,22 @@ use async_nats::jetstream::{
     stream::{Config, DiscardPolicy, RetentionPolicy, StorageType},
 };
 
-use super::session::Unreached;
+use super::{Refused, session::Unreached};
 use crate::config::NatsConfig;
 
 /// Makes sure that the stream is there and fit; if it is not there, makes it, unless it has been: then its signals are lost.
 pub(super) async fn ensure(context: &Context, config: &NatsConfig, has_been: bool) -> Result<(), Unreached> {
     let found = context.get_stream(&config.stream).await;
     match found.map_err(|error| (error.kind(), error)) {
-        Ok(stream) => check(&stream.cached_info().config, config).map_err(Unreached::Unfit),
+        Ok(stream) => Ok(check(&stream.cached_info().config, config)?),
         Err((GetStreamErrorKind::JetStream(error), _)) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {
             if has_been {
-                return Err(Unreached::Unfit(format!("the stream {} is gone; {GONE}", config.stream)));
+                return Err(Refused::new(format!("the stream {} is gone", config.stream), GONE).into());
             }
             create(context, config).await
         }
         Err((GetStreamErrorKind::JetStream(error), _)) if is_disabled(error.error_code()) => {
-            Err(Unreached::Unfit(NO_JETSTREAM.to_owned()))
+            Err(Refused::new("the server has no JetStream for this account", NO_JETSTREAM).into())
         }
         Err((_, error)) => {
             Err(Unreached::Away(format!("the stream {} can't be asked for: {}", config.stream, told(&error))))
@@ -39,15 +39,15 @@ async fn create(context: &Context, config: &NatsConfig) -> Result<(), Unreached>
         Err((CreateStreamErrorKind::JetStream(error), _)) => {
             let remedy = match error.error_code() {
                 ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED => {
-                    "; cluster the servers, or set signals.nats.replicas: 1 if one server is what you want"
+                    "cluster the servers, or set signals.nats.replicas: 1 if one server is what you want"
                 }
                 ErrorCode::STREAM_SUBJECT_OVERLAP => {
-                    "; choose another signals.nats.subject, another stream has these subjects"
+                    "choose another signals.nats.subject, another stream has these subjects"
                 }
                 // Another sidecar may have made it just now.
-                _ => "; it is tried again",
+                _ => "it is tried again; see the log of the servers",
             };
-            Err(Unreached::Unfit(format!("the stream {name} can't be made: {error}{remedy}")))
+            Err(Refused::new(format!("the stream {name} can't be made: {error}"), remedy).into())
         }
         Err((_, error)) => Err(Unreached::Away(format!("the stream {name} can't be made: {}", told(&error)))),
     }
@@ -69,7 +69,7 @@ fn wanted(config: &NatsConfig) -> Config {
 }
 
 /// Why `stream` could lose what it acknowledged.
-fn check(stream: &Config, config: &NatsConfig) -> Result<(), String> {
+fn check(stream: &Config, config: &NatsConfig) -> Result<(), Refused> {
     let name = &config.stream;
     let limit = |limit: i64| limit > 0;
     let mut wrong = Vec::new();
@@ -93,10 +93,8 @@ fn check(stream: &Config, config: &NatsConfig) -> Result<(), String> {
     if wrong.is_empty() {
         return Ok(());
     }
-    Err(format!(
-        "the stream {name} is not fit, it has {}; change it with `nats stream edit {name}`, or name another stream",
-        wrong.join(", ")
-    ))
+    let remedy = format!("change it with `nats stream edit {name}`, or name another stream");
+    Err(Refused::new(format!("the stream {name} could forget, it has {}", wrong.join(", ")), remedy))
 }
 
 fn is_disabled(code: ErrorCode) -> bool {
@@ -118,7 +116,7 @@ pub(super) fn told(error: &dyn std::error::Error) -> String {
 }
 
 const GONE: &str = "put the store of its servers back, or start one sidecar once with signals.nats.import: true, which makes it anew with the signals of its replica";
-const NO_JETSTREAM: &str = "the server has no JetStream for this account; start nats-server with jetstream { store_dir: … }, and enable it for the account";
+const NO_JETSTREAM: &str = "start nats-server with jetstream { store_dir: … }, and enable it for the account";
 
 #[cfg(test)]
 mod tests {
@@ -149,7 +147,7 @@ mod tests {
         for (change, expected) in cases {
             let mut stream = wanted(&config);
             change(&mut stream);
-            let refused = check(&stream, &config).unwrap_err();
+            let refused = check(&stream, &config).unwrap_err().to_string();
             assert!(refused.contains(expected) && refused.contains("nats stream edit countersign"), "{refused}");
         }
         let mut full = wanted(&config);

@@ -11,6 +11,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Accepted, SubmitError};
 use crate::signals::{
+    freshness::Freshness,
+    history::Fingerprint,
     log::{Appended, Log, LogError},
     tail::{Entry, Ring},
 };
@@ -35,6 +37,7 @@ pub(in crate::signals) struct Request {
 pub(super) struct Writer<A> {
     pub(super) log: Arc<Log>,
     pub(super) ring: Arc<Ring>,
+    pub(super) freshness: Freshness,
     pub(super) apply: A,
     pub(super) alarm: watch::Sender<()>,
     /// When the log was last tried after a failed write.
@@ -64,12 +67,13 @@ impl<A: FnMut(&mut [Entry])> Writer<A> {
     fn replicate(&mut self, entries: Vec<(Seq, Signal)>) -> Result<(), LogError> {
         let results = self.log.append_at(entries).inspect_err(|error| {
             tracing::error!(%error, "entries of the stream were not written");
+            self.freshness.lose(Instant::now());
             self.alarm.send_replace(());
         })?;
         let received = Instant::now();
         let new = results.into_iter().map(|result| result.map(Accepted::from)).collect::<Vec<_>>();
         let mut new: Vec<_> = new.iter().filter_map(|result| entry(result, received)).collect();
-        put_in_force(&mut new, &self.ring, &mut self.apply);
+        put_in_force(&mut new, &self.log, &self.ring, &mut self.apply);
         Ok(())
     }
 
@@ -85,7 +89,7 @@ impl<A: FnMut(&mut [Entry])> Writer<A> {
         let mut results: Vec<_> = results.into_iter().map(|result| result.map(Accepted::from)).collect();
         let new = results.iter().zip(&senders).filter_map(|(result, (received, _))| entry(result, *received));
         let mut new: Vec<_> = new.collect();
-        put_in_force(&mut new, &self.ring, &mut self.apply);
+        put_in_force(&mut new, &self.log, &self.ring, &mut self.apply);
         let fresh = results.iter_mut().filter_map(|result| result.as_mut().ok()).filter(|accepted| !accepted.known);
         fresh.zip(&new).for_each(|(accepted, entry)| accepted.outcome = entry.outcome);
         for (result, (_, answer)) in results.into_iter().zip(senders) {
@@ -99,6 +103,7 @@ impl<A: FnMut(&mut [Entry])> Writer<A> {
         }
         self.log.append_all(signals).inspect_err(|error| {
             tracing::error!(%error, "signals were not accepted");
+            self.freshness.lose(Instant::now());
             self.alarm.send_replace(());
         })
     }
@@ -118,7 +123,8 @@ impl<A: FnMut(&mut [Entry])> Writer<A> {
         let received = Instant::now();
         let outcome = Outcome::Unchanged;
         let left = left.into_iter().map(|(seq, signal)| Entry { seq, signal: Arc::new(signal), received, outcome });
-        put_in_force(&mut left.collect::<Vec<_>>(), &self.ring, &mut self.apply);
+        put_in_force(&mut left.collect::<Vec<_>>(), &self.log, &self.ring, &mut self.apply);
+        self.freshness.regain();
         self.alarm.send_replace(());
         Ok(())
     }
@@ -130,10 +136,10 @@ impl From<Appended> for Accepted {
     }
 }
 
-fn put_in_force(entries: &mut [Entry], ring: &Ring, apply: &mut impl FnMut(&mut [Entry])) {
-    if !entries.is_empty() {
+fn put_in_force(entries: &mut [Entry], log: &Log, ring: &Ring, apply: &mut impl FnMut(&mut [Entry])) {
+    if let Some(last) = entries.last().map(|entry| entry.seq) {
         apply(entries);
-        ring.publish(entries);
+        ring.publish(entries, log.fingerprint(last).map(Fingerprint::from_bytes));
     }
 }
 

@@ -15,7 +15,7 @@ async fn fails(config: NatsConfig) -> String {
     let member = Member::new(config).await;
     eventually("trouble", async || {
         let state = member.state();
-        state.trouble.or(state.refused)
+        state.trouble.or(state.refused.map(|it| it.to_string()))
     })
     .await
 }

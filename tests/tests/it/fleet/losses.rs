@@ -105,7 +105,7 @@ async fn a_stream_that_was_made_anew_is_refused_until_the_log_is_imported_into_i
     assert!(why.contains("the stream countersign is gone") && why.contains("import: true"), "{why}");
     let other = Member::new(config(&[nats.url()])).await;
     other.plane.submit(signal("x")).await.unwrap();
-    eventually("another refusal", async || one.state().refused.filter(|why| why.contains("created anew"))).await;
+    eventually("another refusal", async || one.state().refused.filter(|why| why.what.contains("created anew"))).await;
     assert_eq!(one.applied(), [Seq(1)]);
     drop(one);
     let one = Member::at(&home, NatsConfig { import: true, ..config(&[nats.url()]) }).await;

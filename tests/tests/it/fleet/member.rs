@@ -97,7 +97,7 @@ impl Member {
 
     /// Waits until the stream is refused; says why.
     pub async fn refuses(&self) -> String {
-        eventually("refusal of the stream", async || self.state().refused).await
+        eventually("refusal of the stream", async || self.state().refused.map(|it| it.to_string())).await
     }
 
     /// Sends until it is taken, always under the same ID.

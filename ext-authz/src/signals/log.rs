@@ -2,6 +2,7 @@
 //! matter, and puts none of them in force.
 
 mod base;
+mod bound;
 mod compact;
 mod error;
 mod file;

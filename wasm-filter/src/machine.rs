@@ -6,10 +6,12 @@ mod answer;
 mod bounded;
 mod callers;
 mod chains;
+mod connections;
 mod decisions;
 mod effect;
 mod lease;
 mod ledger;
+mod newcomers;
 mod peers;
 mod recent;
 mod request;
@@ -37,14 +39,15 @@ use hashbrown::HashMap;
 
 pub use self::{
     answer::{Answer, Next, Note, Source},
+    connections::Standing,
     effect::{Effect, Level},
     peers::Peer,
-    request::{Arrival, Question},
+    request::{Arrival, Question, Subject, Wanted},
     stats::{Change, Metric, Stats},
 };
 use self::{
-    callers::Callers, chains::Chains, decisions::Decisions, lease::Lease, ledger::Ledger, peers::Peers, recent::Recent,
-    request::Pending, streams::Streams, watch::Watch,
+    callers::Callers, chains::Chains, decisions::Decisions, lease::Lease, ledger::Ledger, newcomers::Newcomers,
+    peers::Peers, recent::Recent, request::Pending, streams::Streams, watch::Watch,
 };
 use crate::config::Config;
 
@@ -62,6 +65,7 @@ pub struct Machine {
     resyncing: bool,
     lease: Lease,
     streams: Streams,
+    newcomers: Newcomers,
     pending: HashMap<u32, Pending>,
     watch: Watch,
     ledger: Ledger,
@@ -97,6 +101,7 @@ impl Machine {
             resyncing: false,
             lease: Lease::default(),
             streams: Streams::default(),
+            newcomers: Newcomers::default(),
             pending: HashMap::new(),
             watch: Watch::default(),
             ledger: Ledger::default(),

@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn every_placeholder_of_a_shipped_configuration_is_listed_at_its_top_and_no_other_is() {
-        for name in ["ext-authz", "filter", "tcp"] {
+        for name in ["ext-authz", "filter", "tcp", "tcp-filter"] {
             let text = fs::read_to_string(crate::root().join("envoy").join(format!("{name}.yaml"))).unwrap();
             let (head, body) = text.split_once("\n\n").unwrap();
             let mut used: Vec<&str> = body.split("${").skip(1).filter_map(|rest| rest.split('}').next()).collect();

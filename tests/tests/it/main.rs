@@ -26,6 +26,7 @@ mod revocation;
 mod status;
 mod stress;
 mod tcp;
+mod tcp_filter;
 mod tidy;
 mod unverified;
 mod workload_api;

@@ -1,10 +1,10 @@
-//! What a request meets: lease, gate, memory, and the question to the sidecar. It applies nothing the sidecar pushes.
+//! What a request or connection meets: lease, gate, memory, and the question to the sidecar. It applies nothing the sidecar pushes.
 
 use std::sync::Arc;
 
 use authz_core::{
     decision::Verdict,
-    facts::{Caller, Headers},
+    facts::{self, Caller, Facts, Presented},
     gate::Gate,
     hops::Chain,
     plan::{Plan, Read},
@@ -17,9 +17,10 @@ use prost::Message;
 use super::{
     Machine,
     answer::{Answer, Next, Note, Source},
+    chains::Behind,
     decisions::{Kept, Miss, Tally},
     peers::Peer,
-    request::{Arrival, Asked, Pending, Question, with_facts},
+    request::{Arrival, Asked, Pending, Question, Wanted},
     response::{self, Response},
 };
 
@@ -55,10 +56,12 @@ impl Machine {
         let peer = self.peers.get(&arrival.connection)?;
         let digest = peer.digest.as_ref()?;
         let known = self.callers.get(digest)?;
-        let behind = self.chains.behind(digest, arrival.headers, now);
+        let behind = match arrival.asked {
+            Wanted::Connection => Behind::Nobody,
+            Wanted::Request { headers, .. } => self.chains.behind(digest, headers, now),
+        };
         let chain = behind.chain()?;
-        let Arrival { headers, protocol, .. } = arrival;
-        let request = Keyed { headers: *headers, protocol, peer, caller: &known.caller, chain };
+        let request = Keyed { asked: arrival.asked.as_facts(), peer, caller: &known.caller, chain };
         match request.write_key(&self.revocations, plan, now, &mut self.key) {
             Ok(()) => {}
             Err(Reason::Revoked) => return self.refuse_again(arrival, now),
@@ -109,8 +112,9 @@ impl Machine {
         Next::Answer(self.give(stream, caller, behind, Note { id, verdict, reason, source: Source::Sidecar }))
     }
 
-    /// Forgets a request that has ended, however it did.
+    /// Forgets a request or connection that has ended, however it did.
     pub fn closed(&mut self, stream: u32) {
+        self.newcomers.take(stream);
         self.pending.remove(&stream);
         self.streams.close(stream);
     }
@@ -153,9 +157,9 @@ impl Machine {
         if !response.cacheable || response.holds_until <= now {
             return;
         }
-        let headers = Asked(&pending.asked.headers);
-        let (protocol, peer, chain) = (&pending.asked.protocol, &pending.peer, &response.chain);
-        let request = Keyed { headers: &headers, protocol, peer, caller, chain };
+        let lines = Asked(&pending.asked.headers);
+        let (asked, peer, chain) = (pending.as_facts(&lines), &pending.peer, &response.chain);
+        let request = Keyed { asked, peer, caller, chain };
         if request.write_key(&self.revocations, plan, now, &mut self.key).is_err() {
             return;
         }
@@ -167,9 +171,7 @@ impl Machine {
 
     fn give(&mut self, stream: u32, caller: Option<Arc<Caller>>, behind: Option<Arc<Chain>>, note: Note) -> Answer {
         if note.verdict == Verdict::Allow {
-            if let Some(caller) = &caller {
-                self.streams.open(stream, Arc::clone(caller), behind);
-            }
+            self.streams.open(stream, caller.clone(), behind);
             return Answer::Allow(caller, note);
         }
         self.stats.denied = self.stats.denied.saturating_add(1);
@@ -187,8 +189,7 @@ impl Pending {
 
 /// What a key is made from.
 struct Keyed<'a> {
-    headers: &'a dyn Headers,
-    protocol: &'a str,
+    asked: facts::Asked<'a>,
     peer: &'a Peer,
     caller: &'a Caller,
     chain: &'a Chain,
@@ -203,10 +204,11 @@ impl Keyed<'_> {
         now: Timestamp,
         key: &mut Vec<u8>,
     ) -> Result<(), Reason> {
-        with_facts(self.headers, self.protocol, self.peer, (self.caller, self.chain), |facts| {
-            let admitted = Gate::new(revocations, plan).admit(facts, now).map_err(|denial| denial.reason)?;
-            admitted.write_key(key);
-            Ok(())
-        })
+        let Self { asked, peer, caller, chain } = *self;
+        let (source_ip, destination, sni) = (peer.ip, peer.destination, peer.sni.as_deref());
+        let facts = Facts { caller: Presented::Verified(caller), chain, asked, source_ip, destination, sni };
+        let admitted = Gate::new(revocations, plan).admit(&facts, now).map_err(|denial| denial.reason)?;
+        admitted.write_key(key);
+        Ok(())
     }
 }

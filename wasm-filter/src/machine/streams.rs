@@ -13,13 +13,13 @@ pub struct Streams {
 
 /// Who a request rests on.
 struct Party {
-    caller: Arc<Caller>,
+    caller: Option<Arc<Caller>>,
     behind: Option<Arc<Chain>>,
 }
 
 impl Streams {
-    /// A request was allowed.
-    pub fn open(&mut self, stream: u32, caller: Arc<Caller>, behind: Option<Arc<Chain>>) {
+    /// A request was allowed; nobody is known to have made it where a policy lets such in.
+    pub fn open(&mut self, stream: u32, caller: Option<Arc<Caller>>, behind: Option<Arc<Chain>>) {
         self.live.insert(stream, Party { caller, behind });
     }
 
@@ -39,9 +39,14 @@ impl Streams {
             |caller: &Caller| revoked.revoked(caller.scopes(), caller.credential().not_before(), now).is_some();
         let mut judge = |caller: &Arc<Caller>| *judged.entry(Arc::as_ptr(caller)).or_insert_with(|| covers(caller));
         let cut = self.live.extract_if(|_, party| {
-            judge(&party.caller) || party.behind.iter().flat_map(|chain| chain.hops()).any(&mut judge)
+            party.caller.iter().any(&mut judge) || party.behind.iter().flat_map(|chain| chain.hops()).any(&mut judge)
         });
         cut.map(|(stream, _)| stream).collect()
+    }
+
+    /// Whether it is live.
+    pub fn is_open(&self, stream: u32) -> bool {
+        self.live.contains_key(&stream)
     }
 
     /// How many there are.
@@ -61,7 +66,7 @@ mod tests {
     fn only_streams_a_mark_covers_are_cut_and_once() {
         let mut streams = Streams::default();
         for (stream, who) in [(1, caller("/a", 1)), (2, caller("/a", 1)), (3, caller("/a", 2)), (4, caller("/b", 3))] {
-            streams.open(stream, who, None);
+            streams.open(stream, Some(who), None);
         }
         streams.close(2);
         let mut revoked = RevocationSet::default();
@@ -78,9 +83,9 @@ mod tests {
     fn streams_of_those_behind_a_revoked_workload_are_cut_too() {
         let mut streams = Streams::default();
         let behind = |path: &str| Some(Arc::new(Chain::new(vec![caller("/x", 1), caller(path, 1)], Reach::Origin)));
-        streams.open(1, caller("/gw", 2), behind("/a"));
-        streams.open(2, caller("/gw", 2), behind("/b"));
-        streams.open(3, caller("/gw", 2), None);
+        streams.open(1, Some(caller("/gw", 2)), behind("/a"));
+        streams.open(2, Some(caller("/gw", 2)), behind("/b"));
+        streams.open(3, Some(caller("/gw", 2)), None);
         let mut revoked = RevocationSet::default();
         revoked.revoke(&scope("/a"), Mark::FOREVER);
         assert_eq!(streams.cut(&revoked, Timestamp::from_millis(500)), [1]);

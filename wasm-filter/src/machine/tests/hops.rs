@@ -6,7 +6,7 @@ use super::{
     allow, caller, deny, direct,
     rig::{Rig, get, plan, restored, revoke, revoked, verdict},
 };
-use crate::machine::{Answer, Arrival, Effect, Next, Question};
+use crate::machine::{Answer, Arrival, Effect, Next, Question, Subject, Wanted};
 
 /// The gateway's certificate is 9; behind it is the workload with certificate `n`.
 const GATEWAY: u8 = 9;
@@ -45,7 +45,8 @@ fn refused(reason: &str) -> link::DecideResponse {
 
 fn ask(rig: &mut Rig, stream: u32, headers: Vec<(String, Vec<u8>)>) {
     let (protocol, peer_certificate) = ("HTTP/2".to_owned(), Vec::new());
-    rig.machine.ask(Question { stream, connection: u64::from(GATEWAY), headers, protocol, peer_certificate });
+    let subject = Subject::Request { headers, protocol };
+    rig.machine.ask(Question { stream, connection: u64::from(GATEWAY), subject, peer_certificate });
 }
 
 /// Asks about a request through the gateway and answers; the request ends at once.
@@ -140,7 +141,11 @@ fn open_requests_of_those_behind_end_with_their_revocation() {
         rig.answer(stream, &behind(allow("/gw", GATEWAY, 1), hop));
     }
     let headers = through(1, "/x");
-    let arrival = Arrival { stream: 3, connection: u64::from(GATEWAY), headers: &headers, protocol: "" };
+    let arrival = Arrival {
+        stream: 3,
+        connection: u64::from(GATEWAY),
+        asked: Wanted::Request { headers: &headers, protocol: "" },
+    };
     assert!(matches!(rig.machine.recall(&arrival, rig.at()), Some(Answer::Allow(..))));
     let effects = rig.update(&revoked(5, "path-prefix:spiffe://td/a"));
     let mut cut: Vec<u32> =

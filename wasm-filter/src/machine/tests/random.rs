@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    machine::{Answer, Arrival, Effect, Next, Source},
+    machine::{Answer, Arrival, Effect, Next, Source, Wanted},
 };
 
 /// Callers: certificate `n` of the path, issued at moment `n`.
@@ -209,7 +209,8 @@ impl World {
         self.streams += 1;
         let headers = get(&format!("/{path}"));
         let connection = u64::from(CALLERS[caller].0);
-        let arrival = Arrival { stream: self.streams, connection, headers: &headers, protocol: "" };
+        let arrival =
+            Arrival { stream: self.streams, connection, asked: Wanted::Request { headers: &headers, protocol: "" } };
         let Some(answer) = self.rig.machine.recall(&arrival, self.rig.at()) else { return };
         self.given += 1;
         assert!(self.rig.now < self.lease_end, "memory was used without a lease");

@@ -211,6 +211,10 @@ fn revocations(count: u64) -> RevocationSet {
 fn stranger(kind: ScopeKind, n: u64) -> Scope {
     let text = format!("spiffe://demo.test/ns/n{}/sa/s{n}", n % 100);
     match kind {
+        ScopeKind::Agent | ScopeKind::Device | ScopeKind::Session | ScopeKind::Token => {
+            format!("{}:{n}", kind.as_str()).parse().unwrap()
+        }
+        ScopeKind::Subject => Scope::subject("https://idp.test", &n.to_string()).unwrap(),
         ScopeKind::Certificate => {
             let mut bytes = [0; 32];
             bytes.iter_mut().zip(n.to_be_bytes()).for_each(|(to, from)| *to = from);

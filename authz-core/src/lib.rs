@@ -1,6 +1,6 @@
 //! Countersign's pure core: what a request is, who may make it, and when an answer may be reused; no IO, no clock, no lock, no async.
 //!
-//! Direction inside: `facts, identity, hops, decision → scope, revocation → plan, key → gate`.
+//! Direction inside: `facts, identity, hops, decision → scope, signal, revocation, standing → plan, key → gate`.
 
 mod clearance;
 pub mod decision;
@@ -13,5 +13,7 @@ pub mod plan;
 pub mod reason;
 pub mod revocation;
 pub mod scope;
+mod sharded;
 pub mod signal;
+pub mod standing;
 pub mod time;

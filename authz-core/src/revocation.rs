@@ -1,19 +1,18 @@
-//! The set of live revocations: asked on every request, copied cheaply on every signal; it knows no order of signals.
+//! The set of live revocations: asked on every request, copied cheaply on every signal; events resolve by their own time.
 
 use std::sync::Arc;
-
-use hashbrown::HashTable;
 
 use crate::{
     clearance::Edition,
     facts::Caller,
     scope::{Scope, Scopes},
-    signal::{Action, Signal},
+    sharded::Sharded,
+    signal::{Action, Moment, Outcome, Seq, Signal},
     time::Timestamp,
 };
 
 /// How far one revocation reaches.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Mark {
     /// Only credentials whose `notBefore` lies before this moment are revoked; [`Timestamp::NEVER`] for all.
     ///
@@ -47,28 +46,20 @@ impl Mark {
     }
 }
 
-/// Live revocations by scope. A clone shares everything; a change copies one shard of [`SHARDS`].
-#[derive(Clone, Debug)]
+/// Live revocations by scope. A clone shares everything; a change copies one shard.
+#[derive(Clone, Debug, Default)]
 pub struct RevocationSet {
     edition: Edition,
-    shards: Vec<Arc<HashTable<Entry>>>,
-    len: usize,
+    revoked: Sharded<Arc<[Placed]>>,
+    // Kept as long as a revocation from before the restore may still arrive.
+    restored: Sharded<Moment>,
 }
 
-#[derive(Clone, Debug)]
-struct Entry {
-    scope: Scope,
-    marks: Arc<[Mark]>,
-}
-
-/// Balanced for 100,000 entries: copying the list of shards costs about as much as copying one shard.
-const SHARDS: usize = 256;
-
-impl Default for RevocationSet {
-    fn default() -> Self {
-        let empty = Arc::new(HashTable::new());
-        Self { edition: Edition::default(), shards: vec![empty; SHARDS], len: 0 }
-    }
+/// A mark, and when it was made.
+#[derive(Copy, Clone, Debug)]
+struct Placed {
+    mark: Mark,
+    made: Moment,
 }
 
 impl RevocationSet {
@@ -76,13 +67,13 @@ impl RevocationSet {
     ///
     /// Looks every scope up once for each edition of the set; a caller that nothing in it concerns is then known to be clear.
     pub fn revokes<'c>(&self, caller: &'c Caller, now: Timestamp) -> Option<&'c Scope> {
-        if self.len == 0 || caller.clearance().is_for(self.edition) {
+        if self.is_empty() || caller.clearance().is_for(self.edition) {
             return None;
         }
         let issued = caller.credential().not_before();
         let found = self.revoked(caller.scopes(), issued, now);
         // A mark that is over says nothing: the clock may be set back.
-        let concerns = |scope| self.marks(scope).iter().any(|mark| mark.reaches(issued));
+        let concerns = |scope| self.placed(scope).iter().any(|it| it.mark.reaches(issued));
         if found.is_none() && !caller.scopes().iter().any(concerns) {
             caller.clearance().give(self.edition);
         }
@@ -91,95 +82,142 @@ impl RevocationSet {
 
     /// The first of `scopes` that revokes, at `now`, a credential issued at `issued`.
     pub fn revoked<'s>(&self, scopes: &'s Scopes, issued: Timestamp, now: Timestamp) -> Option<&'s Scope> {
-        if self.len == 0 {
+        if self.is_empty() {
             return None;
         }
-        scopes.iter().find(|scope| self.marks(scope).iter().any(|mark| mark.covers(issued, now)))
+        scopes.iter().find(|scope| self.placed(scope).iter().any(|it| it.mark.covers(issued, now)))
     }
 
-    /// Applies one signal. Applying the same signal twice changes nothing the second time.
-    pub fn apply(&mut self, signal: &Signal) {
+    /// Applies the signal at `seq`. Applying the same signal twice changes nothing the second time.
+    ///
+    /// Events resolve by the time they state: a restore lifts what happened before it, also what arrives after it, and
+    /// nothing that happened later. A signal that states no time comes after all before it in the log.
+    pub fn apply(&mut self, seq: Seq, signal: &Signal) -> Outcome {
+        let moment = signal.moment(seq);
         match signal.action {
-            Action::Restore => self.restore(&signal.scope),
-            Action::Revoke(mark) => self.revoke(&signal.scope, mark),
+            Action::Restore => self.restore_at(&signal.scope, moment),
+            Action::Revoke(mark) => self.revoke_at(&signal.scope, Placed { mark, made: moment }),
+            Action::Posture(..) | Action::Risk(..) => Outcome::Unchanged,
         }
     }
 
-    /// Adds a revocation; marks that it includes are dropped, and it adds nothing to one that includes it.
+    /// Adds a revocation after all that came before; marks that it includes are dropped, and it adds nothing to one that includes it.
     pub fn revoke(&mut self, scope: &Scope, mark: Mark) {
-        let marks = self.marks(scope);
-        if marks.iter().any(|old| old.includes(&mark)) {
-            return;
-        }
-        let kept = marks.iter().filter(|old| !mark.includes(old)).copied();
-        let marks = kept.chain([mark]).collect();
-        self.put(scope, marks);
+        self.revoke_at(scope, Placed { mark, made: Moment::default() });
     }
 
-    /// Lifts every revocation of exactly this scope.
+    /// Lifts every revocation of exactly this scope that came before.
     pub fn restore(&mut self, scope: &Scope) {
-        if !self.marks(scope).is_empty() {
-            self.put(scope, Vec::new());
-        }
+        self.keep(scope, |_| false);
     }
 
     /// Forgets what is no longer in force at `now`; returns how many scopes left.
     pub fn expire(&mut self, now: Timestamp) -> usize {
-        let over = |entry: &&Entry| entry.marks.iter().any(|mark| !mark.in_force(now));
-        let stale: Vec<Scope> = self.entries().filter(over).map(|entry| entry.scope.clone()).collect();
-        let before = self.len;
+        let over = |placed: &[Placed]| placed.iter().any(|it| !it.mark.in_force(now));
+        let stale: Vec<Scope> =
+            self.revoked.iter().filter(|(_, placed)| over(placed)).map(|(scope, _)| scope.clone()).collect();
+        let before = self.len();
         for scope in &stale {
-            let live = self.marks(scope).iter().filter(|mark| mark.in_force(now)).copied().collect();
-            self.put(scope, live);
+            self.keep(scope, |it| it.mark.in_force(now));
         }
-        before.saturating_sub(self.len)
+        before.saturating_sub(self.len())
+    }
+
+    /// Forgets restores from before `moment`: for when no revocation that happened earlier can arrive any more
+    /// ([`crate::signal::MAX_LATENESS_MS`]).
+    pub fn forget_restores(&mut self, moment: Timestamp) {
+        let old: Vec<Scope> =
+            self.restored.iter().filter(|(_, made)| made.at < moment).map(|(scope, _)| scope.clone()).collect();
+        for scope in &old {
+            self.restored.put(scope, None);
+        }
+    }
+
+    /// The positions of the revocations, in no order.
+    pub fn mark_positions(&self) -> impl Iterator<Item = Seq> {
+        self.revoked.iter().flat_map(|(_, placed)| placed.iter().map(|it| it.made.seq))
+    }
+
+    /// The positions of everything that still matters, restores among them: the rest can leave the log.
+    pub fn positions(&self) -> impl Iterator<Item = Seq> {
+        self.mark_positions().chain(self.restored.iter().map(|(_, made)| made.seq))
     }
 
     /// How many scopes are revoked.
     pub fn len(&self) -> usize {
-        self.len
+        self.revoked.len()
     }
 
     /// Whether nothing is revoked.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// Every revocation, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (&Scope, Mark)> {
-        self.entries().flat_map(|entry| entry.marks.iter().map(move |mark| (&entry.scope, *mark)))
+        self.revoked.iter().flat_map(|(scope, placed)| placed.iter().map(move |it| (scope, it.mark)))
     }
 
-    fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.shards.iter().flat_map(|shard| shard.iter())
+    /// The revocations of one scope.
+    pub fn marks(&self, scope: &Scope) -> impl Iterator<Item = Mark> {
+        self.placed(scope).iter().map(|it| it.mark)
     }
 
-    fn marks(&self, scope: &Scope) -> &[Mark] {
-        let hash = scope.precomputed_hash();
-        let found = self.shards.get(shard_of(hash)).and_then(|shard| shard.find(hash, |entry| entry.scope == *scope));
-        found.map_or(&[], |entry| &entry.marks)
+    fn revoke_at(&mut self, scope: &Scope, new: Placed) -> Outcome {
+        if self.restored.get(scope).is_some_and(|restored| !new.made.is_news_after(*restored)) {
+            return Outcome::Superseded;
+        }
+        let placed = self.placed(scope);
+        if placed.iter().any(|old| old.outlasts(&new)) {
+            return Outcome::Unchanged;
+        }
+        let kept = placed.iter().filter(|old| !new.outlasts(old)).copied();
+        let placed = kept.chain([new]).collect();
+        self.put(scope, Some(placed));
+        Outcome::Changed
     }
 
-    /// Replaces the marks of `scope`; the only place that changes a set.
-    fn put(&mut self, scope: &Scope, marks: Vec<Mark>) {
-        let hash = scope.precomputed_hash();
-        let Some(shard) = self.shards.get_mut(shard_of(hash)).map(Arc::make_mut) else { return };
+    fn restore_at(&mut self, scope: &Scope, made: Moment) -> Outcome {
+        let later = |it: &Placed| made.stated && it.made.at > made.at;
+        let stands = self.placed(scope).iter().any(later);
+        let changed = self.keep(scope, later);
+        if self.restored.get(scope).is_none_or(|known| known.at < made.at) {
+            self.restored.put(scope, Some(made));
+        }
+        match (changed, stands) {
+            (true, _) => Outcome::Changed,
+            (false, true) => Outcome::Superseded,
+            (false, false) => Outcome::Unchanged,
+        }
+    }
+
+    fn placed(&self, scope: &Scope) -> &[Placed] {
+        self.revoked.get(scope).map_or(&[], |placed| placed)
+    }
+
+    /// Keeps the marks of `scope` that `stays` says; whether one left.
+    fn keep(&mut self, scope: &Scope, stays: impl Fn(&Placed) -> bool) -> bool {
+        let placed = self.placed(scope);
+        let kept: Vec<Placed> = placed.iter().filter(|it| stays(it)).copied().collect();
+        if kept.len() == placed.len() {
+            return false;
+        }
+        self.put(scope, Some(kept.into()).filter(|kept: &Arc<[Placed]>| !kept.is_empty()));
+        true
+    }
+
+    /// Replaces the marks of `scope`; the only place that changes what is revoked.
+    fn put(&mut self, scope: &Scope, placed: Option<Arc<[Placed]>>) {
         self.edition = Edition::fresh();
-        if let Ok(old) = shard.find_entry(hash, |entry| entry.scope == *scope) {
-            old.remove();
-            self.len = self.len.saturating_sub(1);
-        }
-        if !marks.is_empty() {
-            let entry = Entry { scope: scope.clone(), marks: marks.into() };
-            shard.insert_unique(hash, entry, |entry| entry.scope.precomputed_hash());
-            self.len = self.len.saturating_add(1);
-        }
+        self.revoked.put(scope, placed);
     }
 }
 
-/// The table uses the low bits and the top seven; the shard takes others, so entries of a shard still spread.
-fn shard_of(hash: u64) -> usize {
-    usize::try_from((hash >> 32) % SHARDS as u64).unwrap_or(0)
+impl Placed {
+    /// Whether all that `other` revokes is revoked by this, and whatever lifts this lifts the other too.
+    fn outlasts(&self, other: &Self) -> bool {
+        self.mark.includes(&other.mark) && self.made.at >= other.made.at
+    }
 }
 
 #[cfg(test)]

@@ -9,33 +9,62 @@ use std::{
 
 use crate::identity::{Credential, Digest, IssuerSerial, PathPrefix, SpiffeId, TrustDomain};
 
+mod name;
+
+pub use name::{InvalidName, MAX_NAME};
+
 /// What kind of thing a scope names.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum ScopeKind {
+    /// One agent, as its tokens name it.
+    Agent,
     /// One certificate, by the SHA-256 of its DER.
     Certificate,
+    /// One device, as its manager names it.
+    Device,
     /// One certificate, by issuer and serial number.
     IssuerSerial,
     /// Every workload at or below a path.
     PathPrefix,
+    /// One session of a subject (`sid`).
+    Session,
     /// One workload.
     SpiffeId,
+    /// One human or machine on whose behalf others call: issuer and `sub`.
+    Subject,
+    /// One token (`jti`).
+    Token,
     /// Every workload of a trust domain.
     TrustDomain,
 }
 
 impl ScopeKind {
     /// Every kind.
-    pub const ALL: &[Self] =
-        &[Self::Certificate, Self::IssuerSerial, Self::PathPrefix, Self::SpiffeId, Self::TrustDomain];
+    pub const ALL: &[Self] = &[
+        Self::Agent,
+        Self::Certificate,
+        Self::Device,
+        Self::IssuerSerial,
+        Self::PathPrefix,
+        Self::Session,
+        Self::SpiffeId,
+        Self::Subject,
+        Self::Token,
+        Self::TrustDomain,
+    ];
 
     /// The name in the text form of a scope, in metrics and on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Agent => "agent",
             Self::Certificate => "certificate",
+            Self::Device => "device",
             Self::IssuerSerial => "issuer-serial",
             Self::PathPrefix => "path-prefix",
+            Self::Session => "session",
             Self::SpiffeId => "spiffe-id",
+            Self::Subject => "subject",
+            Self::Token => "token",
             Self::TrustDomain => "trust-domain",
         }
     }
@@ -73,6 +102,16 @@ impl Scope {
     /// Every workload of a trust domain.
     pub fn trust_domain(domain: &TrustDomain) -> Self {
         Self::new(ScopeKind::TrustDomain, Arc::from(domain.as_str()))
+    }
+
+    /// One token, by its `jti` (RFC 7519 §4.1.7).
+    pub fn token(jti: &str) -> Result<Self, InvalidName> {
+        name::opaque(jti).map(|name| Self::new(ScopeKind::Token, name.into()))
+    }
+
+    /// One subject, by its issuer and `sub`.
+    pub fn subject(issuer: &str, subject: &str) -> Result<Self, InvalidName> {
+        name::subject(&format!("{issuer}#{subject}")).map(|name| Self::new(ScopeKind::Subject, name.into()))
     }
 
     fn new(kind: ScopeKind, value: Arc<str>) -> Self {
@@ -122,7 +161,8 @@ impl fmt::Display for Scope {
 pub enum InvalidScope {
     /// There is no known kind before the first colon.
     #[error(
-        "scope {0:?} has no known kind, write one of certificate:, issuer-serial:, path-prefix:, spiffe-id:, trust-domain: before it"
+        "scope {0:?} has no known kind, write one of agent:, certificate:, device:, issuer-serial:, path-prefix:, session:, \
+         spiffe-id:, subject:, token:, trust-domain: before it"
     )]
     Kind(String),
     /// The value does not fit its kind.
@@ -150,6 +190,12 @@ impl FromStr for Scope {
             }
             ScopeKind::IssuerSerial => {
                 value.parse::<IssuerSerial>().map(|it| Self::issuer_serial(&it)).map_err(|e| e.to_string())
+            }
+            ScopeKind::Agent | ScopeKind::Device | ScopeKind::Session | ScopeKind::Token => {
+                name::opaque(value).map(|name| Self::new(kind, name.into())).map_err(|e| e.to_string())
+            }
+            ScopeKind::Subject => {
+                name::subject(value).map(|name| Self::new(kind, name.into())).map_err(|e| e.to_string())
             }
             ScopeKind::PathPrefix => {
                 PathPrefix::parse(value).map(|it| Self::path_prefix(&it)).map_err(|e| e.to_string())

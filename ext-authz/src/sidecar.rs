@@ -26,7 +26,7 @@ use crate::{
     signals::{Entry, Log, LogError, SignalPlane, SubmitError},
     socket::UnboundSocket,
     state::State,
-    status::{Overview, PolicyNews},
+    status::{LogNews, Overview, PolicyNews},
 };
 
 mod federation;
@@ -140,6 +140,7 @@ async fn build(config: &Config, metrics: Arc<Metrics>, audit: Audit) -> Result<P
         metrics: Arc::clone(&metrics),
         audit: audit.clone(),
         lease: config.link.lease,
+        log_news: LogNews::default(),
     });
     let (trust, own) = (TrustStore::default(), OwnIdentity::default());
     let needed = (!config.listen.needing_own_svid().is_empty()).then(|| own.clone());
@@ -182,11 +183,15 @@ async fn open_log(config: &Config) -> Result<Log, SidecarError> {
 fn start_plane(log: Log, state: &Arc<State>, audit: Audit, metrics: Arc<Metrics>) -> Result<SignalPlane, LogError> {
     let replayed = log.head();
     let applied = Arc::clone(state);
-    let plane = SignalPlane::start(log, move |entries: &[Entry]| {
+    let plane = SignalPlane::start(log, move |entries: &mut [Entry]| {
         applied.apply(entries);
         for entry in entries.iter().filter(|entry| entry.seq > replayed) {
             metrics.signals.with_label_values(&[entry.signal.action.as_str()]).inc();
-            audit.record(Record::Signal(SignalRecord { seq: entry.seq, signal: (*entry.signal).clone() }));
+            audit.record(Record::Signal(SignalRecord {
+                seq: entry.seq,
+                signal: (*entry.signal).clone(),
+                outcome: entry.outcome,
+            }));
         }
     })?;
     state.expire(clock::now());

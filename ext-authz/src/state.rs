@@ -3,7 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
-use authz_core::{gate::Gate, plan::PolicyDigest, revocation::RevocationSet, signal::Seq, time::Timestamp};
+use authz_core::{
+    gate::Gate,
+    plan::PolicyDigest,
+    revocation::RevocationSet,
+    signal::{Action, MAX_LATENESS_MS, Seq},
+    standing::Standings,
+    time::Timestamp,
+};
 use tokio::sync::watch;
 
 use crate::{identity::TrustDigest, policy::CompiledPolicies, signals::Entry};
@@ -17,6 +24,9 @@ pub struct Snapshot {
     trust: Option<TrustDigest>,
 }
 
+/// How far apart the clocks of those may be who accept signals.
+const SKEW_MS: u64 = 60 * 60 * 1000;
+
 /// What is known of the log.
 #[derive(Clone, Default)]
 pub struct View {
@@ -24,6 +34,8 @@ pub struct View {
     pub seq: Seq,
     /// All revocations live after it.
     pub revocations: RevocationSet,
+    /// Risk and posture after it.
+    pub standings: Standings,
 }
 
 /// A snapshot that can decide: log, policies and trust bundles are in.
@@ -54,6 +66,19 @@ impl Part {
             Self::Log => "log",
             Self::Policy => "policy",
             Self::Trust => "trust",
+        }
+    }
+}
+
+impl View {
+    /// Applies the next entries of the log, and notes in each what it changed.
+    pub fn apply(&mut self, entries: &mut [Entry]) {
+        for Entry { seq, signal, outcome, .. } in entries {
+            *outcome = match signal.action {
+                Action::Restore | Action::Revoke(_) => self.revocations.apply(*seq, signal),
+                Action::Posture(..) | Action::Risk(..) => self.standings.apply(*seq, signal),
+            };
+            self.seq = *seq;
         }
     }
 }
@@ -118,6 +143,7 @@ pub struct State {
     current: ArcSwap<Snapshot>,
     writing: Mutex<()>,
     changed: watch::Sender<()>,
+    rules_changed: watch::Sender<()>,
 }
 
 impl Default for State {
@@ -126,6 +152,7 @@ impl Default for State {
             current: ArcSwap::from_pointee(Snapshot::default()),
             writing: Mutex::new(()),
             changed: watch::Sender::new(()),
+            rules_changed: watch::Sender::new(()),
         }
     }
 }
@@ -141,27 +168,31 @@ impl State {
         self.changed.subscribe()
     }
 
+    /// A receiver that wakes when policies or trust bundles change, and at no signal: a thousand filters wait for it.
+    pub fn subscribe_to_rules(&self) -> watch::Receiver<()> {
+        self.rules_changed.subscribe()
+    }
+
     /// Notes that the whole log has been applied; before that nothing is decided.
     pub fn set_replayed(&self) {
         self.update(|snapshot| snapshot.replayed = true);
     }
 
-    /// Applies the next entries of the log together; every request that loads afterwards sees them.
-    pub fn apply(&self, entries: &[Entry]) {
-        self.update(|snapshot| {
-            let view = &mut snapshot.view;
-            for entry in entries {
-                view.revocations.apply(&entry.signal);
-                view.seq = entry.seq;
-            }
-        });
+    /// Applies the next entries of the log together, and notes in each what it changed; every request that loads
+    /// afterwards sees them.
+    pub fn apply(&self, entries: &mut [Entry]) {
+        self.update(|snapshot| snapshot.view.apply(entries));
     }
 
-    /// Forgets revocations that are over; returns how many scopes left.
+    /// Forgets revocations that are over, and what nothing that may still arrive could contradict; returns how many
+    /// revoked scopes left.
     pub fn expire(&self, now: Timestamp) -> usize {
+        let settled = Timestamp::from_millis(now.as_millis().saturating_sub(MAX_LATENESS_MS + SKEW_MS));
         let mut gone = 0;
         self.update(|snapshot| {
             gone = snapshot.view.revocations.expire(now);
+            snapshot.view.revocations.forget_restores(settled);
+            snapshot.view.standings.forget_ended(settled);
         });
         gone
     }
@@ -169,11 +200,13 @@ impl State {
     /// Puts a policy set in force.
     pub fn set_policy(&self, policy: Arc<CompiledPolicies>) {
         self.update(|snapshot| snapshot.policy = Some(policy));
+        self.rules_changed.send_replace(());
     }
 
     /// Notes which trust bundles the verifier has.
     pub fn set_trusted(&self, trust: TrustDigest) {
         self.update(|snapshot| snapshot.trust = Some(trust));
+        self.rules_changed.send_replace(());
     }
 
     fn update(&self, change: impl FnOnce(&mut Snapshot)) {

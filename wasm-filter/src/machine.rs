@@ -32,7 +32,6 @@ use authz_core::{
     plan::Plan,
     reason::Reason,
     revocation::RevocationSet,
-    signal::Seq,
     time::Timestamp,
 };
 use hashbrown::HashMap;
@@ -47,7 +46,7 @@ pub use self::{
 };
 use self::{
     callers::Callers, chains::Chains, decisions::Decisions, lease::Lease, ledger::Ledger, newcomers::Newcomers,
-    peers::Peers, recent::Recent, request::Pending, streams::Streams, watch::Watch,
+    peers::Peers, recent::Recent, request::Pending, streams::Streams, update::Reached, watch::Watch,
 };
 use crate::config::Config;
 
@@ -61,8 +60,9 @@ pub struct Machine {
     revocations: RevocationSet,
     plan: Option<Plan>,
     recent: Recent,
-    enforced: Seq,
-    resyncing: bool,
+    reached: Reached,
+    // From a resync's beginning until its end: the invalidations known before it.
+    before_resync: Option<Recent>,
     lease: Lease,
     streams: Streams,
     newcomers: Newcomers,
@@ -97,8 +97,8 @@ impl Machine {
             revocations: RevocationSet::default(),
             plan: None,
             recent: Recent::default(),
-            enforced: Seq::default(),
-            resyncing: false,
+            reached: Reached::default(),
+            before_resync: None,
             lease: Lease::default(),
             streams: Streams::default(),
             newcomers: Newcomers::default(),

@@ -12,10 +12,15 @@ fn digest() -> String {
 #[test]
 fn every_kind_comes_back_from_its_text() {
     let texts = [
+        (ScopeKind::Agent, "agent:urn:agent:7#x".to_owned()),
         (ScopeKind::Certificate, format!("certificate:{}", digest())),
+        (ScopeKind::Device, "device:laptop 7:ä".to_owned()),
         (ScopeKind::IssuerSerial, "issuer-serial:CN=a:b\\, #1,O=x#ff".to_owned()),
         (ScopeKind::PathPrefix, "path-prefix:spiffe://demo.test/ns".to_owned()),
+        (ScopeKind::Session, "session:s-1".to_owned()),
         (ScopeKind::SpiffeId, "spiffe-id:spiffe://demo.test/ns/shop/sa/web".to_owned()),
+        (ScopeKind::Subject, "subject:https://idp.test/#alice#1".to_owned()),
+        (ScopeKind::Token, "token:0b6f".to_owned()),
         (ScopeKind::TrustDomain, "trust-domain:demo.test".to_owned()),
     ];
     assert_eq!(texts.each_ref().map(|(kind, _)| *kind), ScopeKind::ALL);
@@ -55,7 +60,7 @@ fn one_value_under_two_kinds_is_two_scopes() {
 #[test]
 fn what_has_no_known_kind_is_refused() {
     let unknown =
-        ["", ":", "demo.test", "spiffe://demo.test/a", "Certificate:x", " trust-domain:a", "trust-domain", "subject:a"];
+        ["", ":", "demo.test", "spiffe://demo.test/a", "Certificate:x", " trust-domain:a", "trust-domain", "grant:a"];
     for text in unknown {
         assert_eq!(text.parse::<Scope>(), Err(InvalidScope::Kind(text.to_owned())));
     }
@@ -144,4 +149,26 @@ proptest! {
         prop_assert_eq!(one == other, one.to_string() == other.to_string());
         prop_assert_eq!(one == other, one.precomputed_hash() == other.precomputed_hash());
     }
+}
+
+#[test]
+fn a_name_of_others_is_taken_as_it_stands_or_refused_with_a_remedy() {
+    let refused = [
+        ("token:", "empty"),
+        ("device: a", "blanks"),
+        ("agent:a\n", "control"),
+        ("session:a\u{85}b", "control"),
+        ("subject:alice", "ISSUER#SUBJECT"),
+        ("subject:#alice", "ISSUER#SUBJECT"),
+        ("subject:https://idp.test#", "ISSUER#SUBJECT"),
+    ];
+    for (text, remedy) in refused {
+        let error = text.parse::<Scope>().unwrap_err().to_string();
+        assert!(error.contains(remedy), "{text}: {error}");
+    }
+    let long = |length: usize| format!("token:{}", "a".repeat(length)).parse::<Scope>();
+    assert!(long(MAX_NAME).is_ok() && long(MAX_NAME + 1).is_err());
+    assert_eq!(Scope::token("a").unwrap().to_string(), "token:a");
+    assert_eq!(Scope::subject("https://idp.test", "a").unwrap(), "subject:https://idp.test#a".parse().unwrap());
+    assert!(Scope::subject("", "a").is_err() && Scope::subject("https://idp.test", "").is_err());
 }

@@ -12,7 +12,8 @@ use authz_core::{
     identity::SpiffeId,
     plan::PolicyDigest,
     reason::Reason,
-    signal::{Action, Seq, Signal},
+    signal::{Action, Outcome, Seq, Signal},
+    standing::Posture,
     time::Timestamp,
 };
 use serde::{Serialize, Serializer};
@@ -162,6 +163,8 @@ pub struct SignalRecord {
     pub seq: Seq,
     /// The signal.
     pub signal: Signal,
+    /// What it changed.
+    pub outcome: Outcome,
 }
 
 impl Record {
@@ -294,16 +297,27 @@ impl DecisionRecord {
 
 impl SignalRecord {
     fn as_json(&self) -> serde_json::Value {
-        let Signal { id, scope, action, who, why, at } = &self.signal;
+        let Signal { id, scope, action, who, why, source, at, event_at } = &self.signal;
         let bound = |moment: Timestamp| (moment != Timestamp::NEVER).then(|| rfc3339(moment));
         let (issued_before, expires_at) = match action {
             Action::Restore => (None, None),
             Action::Revoke(mark) => (bound(mark.issued_before), bound(mark.expires_at)),
+            Action::Posture(_, expires_at) | Action::Risk(_, expires_at) => (None, bound(*expires_at)),
+        };
+        let (risk, posture) = match action {
+            Action::Risk(score, _) => (Some(score.get()), None),
+            Action::Posture(posture, _) => (None, Some(&**posture)),
+            Action::Restore | Action::Revoke(_) => (None, None),
+        };
+        let attributes = |posture: &Posture| -> serde_json::Map<String, serde_json::Value> {
+            posture.attributes().iter().map(|(name, value)| (name.to_string(), json!(**value))).collect()
         };
         json!({
             "kind": "signal", "time": rfc3339(*at), "seq": self.seq.0, "id": &**id, "action": action.as_str(),
             "scope": scope.to_string(), "who": &**who, "why": &**why,
-            "issued_before": issued_before, "expires_at": expires_at,
+            "issued_before": issued_before, "expires_at": expires_at, "source": &**source,
+            "event_at": event_at.map(rfc3339), "risk": risk, "compliant": posture.map(Posture::is_compliant),
+            "attributes": posture.map(attributes), "outcome": self.outcome.as_str(),
         })
     }
 }

@@ -157,7 +157,9 @@ fn bounds(signal: &Signal) -> String {
 fn action(signal: &Signal) -> &'static str {
     match signal.kind() {
         Kind::Revoke => "revoke",
+        Kind::Posture => "posture",
         Kind::Restore => "restore",
+        Kind::Risk => "risk",
         Kind::Unspecified => "unknown",
     }
 }

@@ -246,7 +246,9 @@ async fn a_long_log_is_listed_and_followed_without_gap() {
         action: authz_core::signal::Action::Restore,
         who: "x".repeat(250).into(),
         why: "y".repeat(1000).into(),
+        source: "".into(),
         at: authz_core::time::Timestamp::from_millis(n),
+        event_at: None,
     };
     // More than memory keeps, and more bytes than one message holds.
     let submit = |n| {

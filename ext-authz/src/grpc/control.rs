@@ -67,7 +67,8 @@ impl Control for ControlService {
         let accepted = self.plane.submit(signal).await.map_err(status::of_refused)?;
         note(&accepted);
         let signal = convert::to_wire(accepted.seq, &accepted.signal);
-        Ok(Response::new(SubmitResponse { signal: Some(signal), known: accepted.known }))
+        let outcome = convert::outcome(accepted.outcome).into();
+        Ok(Response::new(SubmitResponse { signal: Some(signal), known: accepted.known, outcome }))
     }
 
     async fn r#await(&self, request: Request<AwaitRequest>) -> Result<Response<Self::AwaitStream>, Status> {
@@ -116,10 +117,10 @@ fn peer<T>(request: &Request<T>) -> String {
     credentials.map_or_else(|| "unknown peer".to_owned(), |it| format!("uid:{}", it.uid()))
 }
 
-fn note(Accepted { seq, signal, known }: &Accepted) {
+fn note(Accepted { seq, signal, known, outcome }: &Accepted) {
     tracing::info!(
         seq = seq.0, id = &*signal.id, action = signal.action.as_str(), scope = %signal.scope, who = &*signal.who,
-        why = &*signal.why, known, "signal accepted"
+        why = &*signal.why, known, outcome = outcome.as_str(), "signal accepted"
     );
 }
 

@@ -2,10 +2,12 @@
 
 use std::{sync::Arc, thread::JoinHandle, time::Instant};
 
-use authz_core::signal::{Seq, Signal};
+use authz_core::signal::{Outcome, Seq, Signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
+    freshness::Freshness,
+    history::{Fingerprint, History},
     log::{Appended, Log, LogError},
     tail::{Entry, Ring, Tail, TailEnd},
 };
@@ -15,6 +17,7 @@ use super::{
 pub struct SignalPlane {
     log: Arc<Log>,
     ring: Arc<Ring>,
+    freshness: Freshness,
     // Both are there until the drop.
     requests: Option<mpsc::Sender<Request>>,
     writer: Option<JoinHandle<()>>,
@@ -31,6 +34,8 @@ pub struct Accepted {
     pub signal: Arc<Signal>,
     /// Whether it was there before: nothing changed.
     pub known: bool,
+    /// What it changed.
+    pub outcome: Outcome,
 }
 
 /// Why a signal is not in force.
@@ -53,9 +58,10 @@ struct Request {
 impl SignalPlane {
     /// Puts every entry of `log` in force through `apply`, then starts taking new ones.
     ///
-    /// `apply` sees each entry exactly once, in order, in batches that should take effect together. For a new signal it
-    /// runs after the signal is durable and returns before the sender and the followers hear of it.
-    pub fn start(log: Log, mut apply: impl FnMut(&[Entry]) + Send + 'static) -> Result<Self, LogError> {
+    /// `apply` sees each entry exactly once, in order, in batches that should take effect together, and writes down what
+    /// each changed. For a new signal it runs after the signal is durable and returns before the sender and the followers
+    /// hear of it.
+    pub fn start(log: Log, mut apply: impl FnMut(&mut [Entry]) + Send + 'static) -> Result<Self, LogError> {
         let ring = Arc::new(Ring::new());
         replay(&log, &ring, &mut apply)?;
         let (requests, inbox) = mpsc::channel(MAX_BATCH);
@@ -64,7 +70,8 @@ impl SignalPlane {
         let writer = Writer { log: Arc::clone(&log), ring: Arc::clone(&ring), apply, alarm };
         let thread = std::thread::Builder::new().name("signal-log".to_owned());
         let writer = thread.spawn(move || writer.run(inbox)).map_err(|error| log.unusable(error))?;
-        Ok(Self { log, ring, requests: Some(requests), writer: Some(writer), trouble })
+        let freshness = Freshness::always();
+        Ok(Self { log, ring, freshness, requests: Some(requests), writer: Some(writer), trouble })
     }
 
     /// Makes `signal` durable and puts it in force; when it returns, both have happened.
@@ -91,6 +98,11 @@ impl SignalPlane {
     /// When the signal at `seq` came in, if that is not long ago.
     pub fn received(&self, seq: Seq) -> Option<Instant> {
         self.ring.received(seq)
+    }
+
+    /// How old our knowledge of the log is.
+    pub fn freshness(&self) -> &Freshness {
+        &self.freshness
     }
 
     /// The log itself, for reading; reads block on the disk.
@@ -131,6 +143,17 @@ impl SignalPlane {
     }
 }
 
+impl History for SignalPlane {
+    /// Of the log, which may end after what is in force: with entries that count for nothing.
+    fn head(&self) -> Seq {
+        self.log.head().max(self.ring.head())
+    }
+
+    fn fingerprint(&self, seq: Seq) -> Option<Fingerprint> {
+        self.ring.fingerprint(seq).or_else(|| self.log.fingerprint(seq).map(Fingerprint::from_bytes))
+    }
+}
+
 impl Drop for SignalPlane {
     fn drop(&mut self) {
         self.close();
@@ -149,7 +172,7 @@ struct Writer<A> {
     alarm: watch::Sender<()>,
 }
 
-impl<A: FnMut(&[Entry])> Writer<A> {
+impl<A: FnMut(&mut [Entry])> Writer<A> {
     fn run(mut self, mut inbox: mpsc::Receiver<Request>) {
         let mut batch = Vec::new();
         while inbox.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
@@ -168,9 +191,12 @@ impl<A: FnMut(&[Entry])> Writer<A> {
                 return senders.into_iter().for_each(|(_, answer)| reply(answer, Err(error.clone().into())));
             }
         };
-        let results: Vec<_> = results.into_iter().map(|result| result.map(Accepted::from)).collect();
+        let mut results: Vec<_> = results.into_iter().map(|result| result.map(Accepted::from)).collect();
         let new = results.iter().zip(&senders).filter_map(|(result, (received, _))| entry(result, *received));
-        put_in_force(&new.collect::<Vec<_>>(), &self.ring, &mut self.apply);
+        let mut new: Vec<_> = new.collect();
+        put_in_force(&mut new, &self.log, &self.ring, &mut self.apply);
+        let fresh = results.iter_mut().filter_map(|result| result.as_mut().ok()).filter(|accepted| !accepted.known);
+        fresh.zip(&new).for_each(|(accepted, entry)| accepted.outcome = entry.outcome);
         for (result, (_, answer)) in results.into_iter().zip(senders) {
             reply(answer, result.map_err(SubmitError::from));
         }
@@ -179,34 +205,34 @@ impl<A: FnMut(&[Entry])> Writer<A> {
 
 impl From<Appended> for Accepted {
     fn from(Appended { seq, signal, known }: Appended) -> Self {
-        Self { seq, signal: Arc::new(signal), known }
+        Self { seq, signal: Arc::new(signal), known, outcome: Outcome::Unchanged }
     }
 }
 
-fn replay(log: &Log, ring: &Ring, apply: &mut impl FnMut(&[Entry])) -> Result<(), LogError> {
+fn replay(log: &Log, ring: &Ring, apply: &mut impl FnMut(&mut [Entry])) -> Result<(), LogError> {
     let received = Instant::now();
     let mut batch = Vec::with_capacity(MAX_BATCH);
     log.replay(|seq, signal| {
-        batch.push(Entry { seq, signal: Arc::new(signal), received });
+        batch.push(Entry { seq, signal: Arc::new(signal), received, outcome: Outcome::Unchanged });
         if batch.len() == MAX_BATCH {
-            put_in_force(&batch, ring, apply);
+            put_in_force(&mut batch, log, ring, apply);
             batch.clear();
         }
     })?;
-    put_in_force(&batch, ring, apply);
+    put_in_force(&mut batch, log, ring, apply);
     Ok(())
 }
 
-fn put_in_force(entries: &[Entry], ring: &Ring, apply: &mut impl FnMut(&[Entry])) {
-    if !entries.is_empty() {
+fn put_in_force(entries: &mut [Entry], log: &Log, ring: &Ring, apply: &mut impl FnMut(&mut [Entry])) {
+    if let Some(last) = entries.last().map(|entry| entry.seq) {
         apply(entries);
-        ring.publish(entries);
+        ring.publish(entries, log.fingerprint(last).map(Fingerprint::from_bytes));
     }
 }
 
 fn entry(result: &Result<Accepted, LogError>, received: Instant) -> Option<Entry> {
     let accepted = result.as_ref().ok().filter(|accepted| !accepted.known)?;
-    Some(Entry { seq: accepted.seq, signal: Arc::clone(&accepted.signal), received })
+    Some(Entry { seq: accepted.seq, signal: Arc::clone(&accepted.signal), received, outcome: accepted.outcome })
 }
 
 fn reply(answer: oneshot::Sender<Result<Accepted, SubmitError>>, result: Result<Accepted, SubmitError>) {

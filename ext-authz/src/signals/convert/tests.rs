@@ -1,7 +1,11 @@
 //! Messages that are signals, and messages that are not.
 
+use std::str::FromStr;
+
 use proptest::prelude::*;
 use prost::Message;
+
+use authz_core::{revocation::Mark, scope::Scope, standing::RiskScore};
 
 use super::*;
 
@@ -37,7 +41,7 @@ fn a_request_without_id_gets_a_fresh_one_each_time() {
 #[test]
 fn what_can_not_be_meant_is_refused_with_field_value_and_remedy() {
     type Change = fn(&mut SubmitRequest);
-    let cases: [(Change, &str); 13] = [
+    let cases: [(Change, &str); 20] = [
         (|it| it.kind = 0, "kind 0 is unknown, send KIND_REVOKE"),
         (|it| it.kind = 9, "kind 9 is unknown"),
         (|it| it.scope = "spiffe://demo.test/web".to_owned(), "has no known kind"),
@@ -57,11 +61,35 @@ fn what_can_not_be_meant_is_refused_with_field_value_and_remedy() {
             },
             "expires_at_ms is set on a restore",
         ),
+        (|it| it.risk = Some(1), "risk is set on a revoke"),
+        (|it| it.kind = Kind::Risk.into(), "risk is missing on a risk signal"),
+        (
+            |it| {
+                it.kind = Kind::Risk.into();
+                it.risk = Some(101);
+            },
+            "risk 101 is above 100",
+        ),
+        (|it| it.kind = Kind::Posture.into(), "posture is missing"),
+        (
+            |it| {
+                it.kind = Kind::Posture.into();
+                it.posture = Some(control::Posture::default());
+            },
+            "a trust-domain has no posture",
+        ),
+        (|it| it.event_at_ms = Some(NOW.as_millis() + 600_000), "event_at_ms 1700000600000 lies in the future"),
+        (|it| it.event_at_ms = Some(NOW.as_millis() - MAX_LATENESS_MS - 1), "lies more than 7 days back"),
     ];
     for (change, expected) in cases {
         let error = request(change).unwrap_err().to_string();
         assert!(error.contains(expected), "{error:?} should say {expected:?}");
     }
+}
+
+fn posture(compliant: bool, attributes: std::collections::BTreeMap<String, String>, until: Timestamp) -> Action {
+    let attributes = attributes.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+    Action::Posture(Arc::new(Posture::new(compliant, attributes).unwrap()), until)
 }
 
 fn any_signal() -> impl Strategy<Value = (Seq, Signal)> {
@@ -71,23 +99,35 @@ fn any_signal() -> impl Strategy<Value = (Seq, Signal)> {
         "trust-domain:[a-z0-9]{1,20}",
         "certificate:[0-9a-f]{64}",
         "issuer-serial:CN=[A-Za-z ,=#]{0,9}x#[1-9a-f][0-9a-f]{0,39}",
+        "(agent|device|session|token):[a-z#:é]{1,9}",
+        "subject:https://[a-z]{1,9}#[a-z#]{1,9}",
     ];
     let bound = prop_oneof![Just(Timestamp::NEVER), (0..=LATEST).prop_map(Timestamp::from_millis)];
     let action = prop_oneof![
         Just(Action::Restore),
-        (bound.clone(), bound)
+        (bound.clone(), bound.clone())
             .prop_map(|(issued_before, expires_at)| Action::Revoke(Mark { issued_before, expires_at })),
+        (0..=100u32, bound.clone()).prop_map(|(score, until)| Action::Risk(RiskScore::new(score).unwrap(), until)),
+        (any::<bool>(), proptest::collection::btree_map("[a-z]{1,5}", "[a-z]{0,5}", 0..4), bound)
+            .prop_map(|(compliant, attributes, until)| posture(compliant, attributes, until)),
     ];
-    (1..u64::MAX, "[!-~]{1,128}", scope, action, "[ -~é]{0,80}", "[ -~é]{0,80}", any::<u64>()).prop_map(
-        |(seq, id, scope, action, who, why, at)| {
-            let scope = scope.parse().expect("the strategy makes scopes");
+    let times = (any::<u64>(), proptest::option::of(any::<u64>()));
+    (1..u64::MAX, "[!-~]{1,128}", scope, action, "[ -~é]{0,80}", "[ -~é]{0,80}", times).prop_map(
+        |(seq, id, scope, action, who, why, (at, event_at))| {
+            let scope = match action {
+                Action::Posture(..) => Scope::from_str("device:d"),
+                _ => scope.parse(),
+            };
+            let scope = scope.expect("the strategy makes scopes");
             let signal = Signal {
                 id: id.into(),
                 scope,
                 action,
                 who: who.into(),
                 why: why.into(),
+                source: "edr".into(),
                 at: Timestamp::from_millis(at),
+                event_at: event_at.map(Timestamp::from_millis),
             };
             (Seq(seq), signal)
         },
@@ -114,11 +154,11 @@ proptest! {
 
     #[test]
     fn what_is_read_is_written_back_alike(
-        seq in 0..3u64, kind in 0..4i32, scope in "(trust-domain:[a-z]{0,2}|[a-z:]{0,9})", id in "[a-z\n]{0,2}",
+        seq in 0..3u64, kind in 0..6i32, risk in proptest::option::of(0..120u32), scope in "(trust-domain:[a-z]{0,2}|[a-z:]{0,9})", id in "[a-z\n]{0,2}",
         issued in proptest::option::of(any::<u64>()), expires in proptest::option::of(any::<u64>()),
     ) {
         let message = control::Signal {
-            seq, kind, scope, id, issued_before_ms: issued, expires_at_ms: expires, ..control::Signal::default()
+            seq, kind, scope, id, issued_before_ms: issued, expires_at_ms: expires, risk, ..control::Signal::default()
         };
         if let Ok((seq, signal)) = from_wire(message.clone()) {
             prop_assert_eq!(to_wire(seq, &signal), message);

@@ -13,7 +13,9 @@ fn signal(id: &str) -> Signal {
         action: Action::Restore,
         who: "uid:0".into(),
         why: "".into(),
+        source: "".into(),
         at: Timestamp::from_millis(1),
+        event_at: None,
     }
 }
 
@@ -75,7 +77,7 @@ async fn a_restart_goes_on_where_the_log_ends_and_followers_find_their_place() {
     assert_eq!(orphan.next().await.unwrap_err(), TailEnd::Closed);
     let applied = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&applied);
-    let apply = move |new: &[Entry]| sink.lock().unwrap().extend(new.iter().map(|it| it.seq.0));
+    let apply = move |new: &mut [Entry]| sink.lock().unwrap().extend(new.iter().map(|it| it.seq.0));
     let plane = SignalPlane::start(Log::open(&path).unwrap(), apply).unwrap();
     assert_eq!(*applied.lock().unwrap(), [1, 2], "what the log holds is in force before anything new");
     assert_eq!(plane.submit(signal("c")).await.unwrap().seq, Seq(3));

@@ -7,7 +7,7 @@ use std::time::Instant;
 use authz_core::identity::{IdPattern, SpiffeId, TrustDomain};
 use authz_core::revocation::Mark;
 use authz_core::scope::Scope;
-use authz_core::signal::{Action, Seq, Signal};
+use authz_core::signal::{Action, Outcome, Seq, Signal};
 use authz_core::time::Timestamp;
 use axum::Router;
 use axum::body::Body;
@@ -76,10 +76,13 @@ impl Rig {
             scope,
             action: Action::Revoke(Mark::FOREVER),
             who: Arc::clone(&text),
-            why: text,
+            why: Arc::clone(&text),
+            source: text,
             at: Timestamp::from_secs(1),
+            event_at: None,
         };
-        self.state.apply(&[Entry { seq: Seq(1), signal: Arc::new(signal), received: Instant::now() }]);
+        let (signal, outcome) = (Arc::new(signal), Outcome::Unchanged);
+        self.state.apply(&mut [Entry { seq: Seq(1), signal, received: Instant::now(), outcome }]);
     }
 
     fn refused(&self, result: &str) -> u64 {

@@ -17,6 +17,8 @@ mod recent;
 mod request;
 mod requests;
 mod response;
+mod resync;
+mod scope_index;
 mod stats;
 mod streams;
 mod update;
@@ -57,12 +59,15 @@ pub struct Machine {
     callers: Callers,
     chains: Chains,
     decisions: Decisions,
-    revocations: RevocationSet,
+    // What is revoked is not known at all, so the gate asks an empty set.
+    none_revoked: RevocationSet,
     plan: Option<Plan>,
     recent: Recent,
     reached: Reached,
     // From a resync's beginning until its end: the invalidations known before it.
     before_resync: Option<Recent>,
+    // Delivered after a resync, and in force once it is known what is revoked of what open streams rest on.
+    unconfirmed: Option<Reached>,
     lease: Lease,
     streams: Streams,
     newcomers: Newcomers,
@@ -72,7 +77,6 @@ pub struct Machine {
     stats: Stats,
     told: Stats,
     local_decisions: u64,
-    next_expiry: Timestamp,
     key: Vec<u8>,
 }
 
@@ -94,11 +98,12 @@ impl Machine {
             chains: Chains::new(),
             decisions: Decisions::new(config.max_decisions, identity.instance),
             identity,
-            revocations: RevocationSet::default(),
+            none_revoked: RevocationSet::default(),
             plan: None,
             recent: Recent::default(),
             reached: Reached::default(),
             before_resync: None,
+            unconfirmed: None,
             lease: Lease::default(),
             streams: Streams::default(),
             newcomers: Newcomers::default(),
@@ -108,7 +113,6 @@ impl Machine {
             stats: Stats::default(),
             told: Stats::default(),
             local_decisions: 0,
-            next_expiry: Timestamp::default(),
             key: Vec::new(),
         }
     }

@@ -9,6 +9,7 @@ mod chains;
 mod connections;
 mod decisions;
 mod effect;
+mod fingerprint;
 mod lease;
 mod ledger;
 mod newcomers;
@@ -53,6 +54,7 @@ use self::{
 use crate::config::Config;
 
 /// Everything one VM remembers.
+#[derive(Clone)]
 pub struct Machine {
     identity: Identity,
     peers: Peers,
@@ -81,7 +83,7 @@ pub struct Machine {
 }
 
 /// Who this VM is to the sidecar.
-#[derive(Clone, Debug)]
+#[derive(Clone, Hash, Debug)]
 pub struct Identity {
     /// Unlike that of any other VM, now or earlier.
     pub instance: [u8; 16],

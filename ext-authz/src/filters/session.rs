@@ -3,7 +3,10 @@
 
 mod message;
 
-use std::time::{Duration, Instant};
+use std::{
+    hash::{Hash, Hasher},
+    time::{Duration, Instant},
+};
 
 use authz_core::{
     revocation::{Mark, RevocationSet},
@@ -20,9 +23,9 @@ use crate::{
 pub use message::wire_plan;
 
 /// One stream of one filter, from its hello on.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Session {
-    lease: Duration,
+    terms: Terms,
     basis: Option<[u8; 32]>,
     // INVARIANT: the last position stated on this stream; the filter can't have more in force.
     delivered: Seq,
@@ -30,6 +33,18 @@ pub struct Session {
     starting_over: bool,
     enforced: Seq,
     owes_since: Option<Instant>,
+}
+
+/// For how long a filter may answer alone.
+///
+/// The filter counts on its own clock. What that may lose against ours within a lease, by its rate or because it was set back
+/// between two looks at it, is taken off beforehand: so the end that is stated here stays a true bound.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Terms {
+    /// By our clock, from when the lease was granted.
+    pub lease: Duration,
+    /// By the filter's, from when it asked.
+    pub ttl: Duration,
 }
 
 /// How a stream begins.
@@ -71,9 +86,9 @@ pub struct Acknowledged {
 }
 
 impl Session {
-    /// A stream whose filter gets leases of this length.
-    pub fn new(lease: Duration) -> Self {
-        Self { lease, basis: None, delivered: Seq(0), starting_over: false, enforced: Seq(0), owes_since: None }
+    /// A stream whose filter gets leases on these terms.
+    pub fn new(terms: Terms) -> Self {
+        Self { terms, basis: None, delivered: Seq(0), starting_over: false, enforced: Seq(0), owes_since: None }
     }
 
     /// The message that tells of the policies and bundles named `basis`, unless the filter knows.
@@ -149,13 +164,13 @@ impl Session {
     /// Takes a report; what it says is to be booked before it is answered.
     pub fn hear(&mut self, report: &Report, now: Instant) -> Heard {
         // The filter counts from when it sent the beat, which was before now: it ends no later than this.
-        let lease_until = (report.beat != 0).then(|| now + self.lease);
+        let lease_until = (report.beat != 0).then(|| now + self.terms.lease);
         Heard { acknowledged: self.acknowledge(Seq(report.enforced_seq), now), lease_until }
     }
 
     /// The answer to a report, if it gets one.
     pub fn answer(&self, report: &Report, received: Received) -> Option<Update> {
-        let ttl_ms = u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX);
+        let ttl_ms = u64::try_from(self.terms.ttl.as_millis()).unwrap_or(u64::MAX);
         let lease = (report.beat != 0).then_some(Lease { beat: report.beat, ttl_ms });
         let is_due = lease.is_some() || report.number != 0;
         is_due.then(|| Update { lease, received_report: received.highest, ..Update::default() })
@@ -194,6 +209,21 @@ impl Session {
         }
         self.enforced = self.enforced.max(seq);
         Some(Acknowledged { seq, is_news })
+    }
+}
+
+/// Since when it owes decides nothing that is said.
+impl Hash for Session {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { terms, basis, delivered, starting_over, enforced, owes_since: _ } = self;
+        (terms, basis, delivered, starting_over, enforced).hash(state);
+    }
+}
+
+impl Terms {
+    /// Leases of this length, for filters whose clock loses no more than a sixteenth of it meanwhile.
+    pub fn of(lease: Duration) -> Self {
+        Self { lease, ttl: lease.saturating_sub(lease / 16) }
     }
 }
 

@@ -22,10 +22,10 @@ use crate::{
     clock,
     filters::{
         FilterHandle, Filters,
-        session::{self, Contradiction, MAX_INVALIDATIONS, Session, Start},
+        session::{self, Contradiction, MAX_INVALIDATIONS, Session, Start, Terms},
     },
     metrics::Metrics,
-    signals::{Entry, SignalPlane, Tail, TailEnd},
+    signals::{Entry, History, SignalPlane, Tail, TailEnd},
     state::State,
     status::LogNews,
     wire::link::{Held, Hello, Report, Update},
@@ -74,7 +74,7 @@ const NAME_LIMIT: usize = 128;
 impl Watch {
     /// A watch that answers into `updates`.
     pub fn new(shared: Arc<Watching>, updates: Outbox) -> Self {
-        let (vitals, session) = (Vitals::new(Arc::clone(&shared.metrics)), Session::new(shared.lease));
+        let (vitals, session) = (Vitals::new(Arc::clone(&shared.metrics)), Session::new(Terms::of(shared.lease)));
         Self { shared, updates, session, vitals, name: String::new() }
     }
 
@@ -269,7 +269,7 @@ impl Watch {
     }
 
     fn report_contradiction(&self, contradiction: Contradiction, seen: u64) {
-        let (head, name) = (self.shared.plane.head(), &self.name);
+        let (head, name) = (History::head(&*self.shared.plane), &self.name);
         let detail = match contradiction {
             Contradiction::Ahead => format!("filter {name} has seen {seen}, the log ends at {head}"),
             Contradiction::Differs => format!("filter {name} has seen another entry at {seen} or before it"),

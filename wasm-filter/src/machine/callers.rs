@@ -1,6 +1,9 @@
 //! The callers the sidecar has verified, by the digest of their certificate; it verifies nobody and judges nothing.
 
-use std::sync::Arc;
+use std::{
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use authz_core::{
     decision::DecisionId,
@@ -14,6 +17,7 @@ use hashbrown::{HashMap, HashSet};
 use super::{bounded::Bounded, scope_index::ScopeIndex};
 
 /// A bounded number of verified callers.
+#[derive(Clone)]
 pub struct Callers {
     known: Bounded<Digest, Known>,
     // INVARIANT: the certificates of the lines, and those in the index, are those known.
@@ -23,6 +27,7 @@ pub struct Callers {
 }
 
 /// One of them.
+#[derive(Clone)]
 pub struct Known {
     /// Who it is.
     pub caller: Arc<Caller>,
@@ -43,6 +48,7 @@ pub struct Refusal {
 }
 
 /// What the certificates of one ID share.
+#[derive(Clone)]
 struct Line {
     generation: u64,
     certificates: HashSet<Digest>,
@@ -121,6 +127,19 @@ impl Callers {
         if line.certificates.is_empty() {
             self.lines.remove(id);
         }
+    }
+}
+
+/// What the certificates of one ID share follows from them.
+impl Hash for Callers {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.known, self.last_generation).hash(state);
+    }
+}
+
+impl Hash for Known {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.caller.credential(), self.generation, self.refusal).hash(state);
     }
 }
 

@@ -12,6 +12,7 @@ use hashbrown::Equivalent;
 use super::{bounded::Bounded, scope_index::ScopeIndex};
 
 /// A bounded number of headers with more than one element, each with the chain the sidecar found in it.
+#[derive(Clone)]
 pub struct Chains {
     known: Bounded<Arc<Told>, Found>,
     // INVARIANT: the headers known, by the scopes of who was found in them.
@@ -19,6 +20,7 @@ pub struct Chains {
 }
 
 /// What the sidecar found in a header.
+#[derive(Clone)]
 struct Found {
     told: Arc<Told>,
     chain: Arc<Chain>,
@@ -137,6 +139,20 @@ impl Chains {
         if let Some(gone) = self.known.remove(told) {
             self.index.remove(&gone.told, gone.scopes());
         }
+    }
+}
+
+/// What is found by it follows from what is known.
+impl Hash for Chains {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.known.hash(state);
+    }
+}
+
+impl Hash for Found {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.chain.hops().iter().for_each(|hop| hop.credential().hash(state));
+        self.chain.reach().hash(state);
     }
 }
 

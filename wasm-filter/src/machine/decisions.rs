@@ -1,7 +1,7 @@
 //! Decisions by exact key, a bounded number of them, with the hits not yet counted; it does not know what a key means.
 
 use std::{
-    hash::{BuildHasher, Hasher},
+    hash::{self, BuildHasher, Hasher},
     sync::Arc,
 };
 
@@ -18,6 +18,7 @@ use hashbrown::{DefaultHashBuilder, HashMap, HashSet, HashTable};
 use super::scope_index::ScopeIndex;
 
 /// A cache with clock eviction: what was asked for since the hand came by last stays.
+#[derive(Clone)]
 pub struct Decisions {
     limit: usize,
     seed: [u8; 16],
@@ -70,6 +71,7 @@ pub enum Miss {
     TooOld,
 }
 
+#[derive(Clone)]
 struct Slot {
     hash: u64,
     key: Box<[u8]>,
@@ -157,6 +159,9 @@ impl Decisions {
     }
 
     fn drop_all(&mut self, slots: impl IntoIterator<Item = usize>) -> Vec<Tally> {
+        // In an order of its own, so that the same input always leaves the same places.
+        let mut slots: Vec<usize> = slots.into_iter().collect();
+        slots.sort_unstable();
         slots.into_iter().filter_map(|at| self.take(at)).filter_map(Slot::tally).collect()
     }
 
@@ -245,6 +250,23 @@ impl Kept {
 impl Slot {
     fn tally(self) -> Option<Tally> {
         (self.hits > 0).then_some(Tally { kept: self.kept, count: self.hits, last: self.last_hit })
+    }
+}
+
+/// What is kept and what goes next; the hits not yet counted decide nothing.
+impl hash::Hash for Decisions {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        hash::Hash::hash(&(self.hand, &self.free, &self.slots), state);
+    }
+}
+
+impl hash::Hash for Slot {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Kept { id, verdict, reason, holds_until, generation, caller, behind } = &self.kept;
+        let kept = (id, verdict, reason, holds_until, generation, caller.credential());
+        hash::Hash::hash(&(&self.key, self.asked_for, kept), state);
+        let hops = behind.iter().flat_map(|chain| chain.hops());
+        hops.for_each(|hop| hash::Hash::hash(hop.credential(), state));
     }
 }
 

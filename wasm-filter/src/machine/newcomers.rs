@@ -1,11 +1,14 @@
 //! Connections that were accepted and not yet asked about, in the order in which they came; it asks about none.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    hash::{Hash, Hasher},
+};
 
 use hashbrown::HashSet;
 
 /// Connections by the number of their context, each undecided until it is taken.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Newcomers {
     undecided: HashSet<u32>,
     // INVARIANT: every undecided connection is in here; what else is in here was taken or has gone.
@@ -48,6 +51,13 @@ impl Newcomers {
             }
         }
         found
+    }
+}
+
+/// Those who are undecided, in their order.
+impl Hash for Newcomers {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.order.iter().filter(|stream| self.undecided.contains(*stream)).for_each(|stream| stream.hash(state));
     }
 }
 

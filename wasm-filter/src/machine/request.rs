@@ -55,6 +55,7 @@ pub enum Subject {
 }
 
 /// A request or connection that waits for the sidecar.
+#[derive(Clone)]
 pub struct Pending {
     /// What it was asked.
     pub asked: link::DecideRequest,

@@ -46,7 +46,8 @@ impl Machine {
 
     /// Says what open streams rest on; returns whether there is anything.
     fn ask_held(&self, effects: &mut Vec<Effect>) -> bool {
-        let scopes: Vec<&Scope> = self.streams.scopes().into_iter().collect();
+        let mut scopes: Vec<&Scope> = self.streams.scopes().into_iter().collect();
+        scopes.sort_unstable_by_key(|scope| (scope.kind(), scope.value()));
         let parts = scopes.chunks(MAX_HELD).len();
         for (part, scopes) in scopes.chunks(MAX_HELD).enumerate() {
             let scopes = scopes.iter().map(ToString::to_string).collect();

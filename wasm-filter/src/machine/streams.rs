@@ -11,7 +11,7 @@ use hashbrown::{Equivalent, HashMap, HashSet};
 use super::scope_index::ScopeIndex;
 
 /// Live streams by the number of their context, in groups that rest on the same certificates.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Streams {
     // The place of a stream's group; none for one of somebody who proved nothing.
     live: HashMap<u32, Option<usize>>,
@@ -28,6 +28,7 @@ pub struct Streams {
 pub struct Cuts(HashMap<Scope, Vec<Mark>>);
 
 /// Those who are streams' caller and behind it.
+#[derive(Clone)]
 struct Group {
     caller: Arc<Caller>,
     behind: Option<Arc<Chain>>,
@@ -35,7 +36,7 @@ struct Group {
 }
 
 /// The certificates that a group rests on.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 struct Name(Box<[Digest]>);
 
 /// The same, not yet gathered.
@@ -50,9 +51,10 @@ const MAX_IDLE: usize = 64;
 impl Streams {
     /// A stream was allowed; nobody is known to have asked for it where a policy lets such in.
     pub fn open(&mut self, stream: u32, caller: Option<&Arc<Caller>>, behind: Option<&Arc<Chain>>) {
-        self.close(stream);
         let at = caller.map(|caller| self.place(caller, behind));
-        self.live.insert(stream, at);
+        if let Some(Some(before)) = self.live.insert(stream, at) {
+            self.leave(before, stream);
+        }
         let Some(group) = at.and_then(|at| self.groups.get_mut(at)?.as_mut()) else { return };
         if group.streams.is_empty() {
             self.idle = self.idle.saturating_sub(1);
@@ -62,11 +64,8 @@ impl Streams {
 
     /// A stream ended.
     pub fn close(&mut self, stream: u32) {
-        let Some(Some(at)) = self.live.remove(&stream) else { return };
-        let Some(group) = self.groups.get_mut(at).and_then(Option::as_mut) else { return };
-        group.streams.remove(&stream);
-        if group.streams.is_empty() {
-            self.idle = self.idle.saturating_add(1);
+        if let Some(Some(at)) = self.live.remove(&stream) {
+            self.leave(at, stream);
             self.sweep_if_due();
         }
     }
@@ -90,6 +89,7 @@ impl Streams {
             self.live.remove(stream);
         }
         self.sweep_if_due();
+        cut.sort_unstable();
         cut
     }
 
@@ -118,6 +118,13 @@ impl Streams {
         }
         self.idle = self.idle.saturating_add(1);
         at
+    }
+
+    fn leave(&mut self, at: usize, stream: u32) {
+        let Some(group) = self.groups.get_mut(at).and_then(Option::as_mut) else { return };
+        if group.streams.remove(&stream) && group.streams.is_empty() {
+            self.idle = self.idle.saturating_add(1);
+        }
     }
 
     fn sweep_if_due(&mut self) {
@@ -166,6 +173,19 @@ impl Naming<'_> {
     fn digests(&self) -> impl Iterator<Item = &Digest> {
         let behind = self.behind.into_iter().flat_map(|chain| chain.hops());
         [self.caller].into_iter().chain(behind.map(AsRef::as_ref)).map(|party| party.credential().digest())
+    }
+}
+
+/// Which streams rest on what; the places of groups decide nothing.
+impl Hash for Streams {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let mut live: Vec<(&u32, &Option<usize>)> = self.live.iter().collect();
+        live.sort_by_key(|(stream, _)| **stream);
+        for (stream, at) in live {
+            stream.hash(state);
+            let group = at.and_then(|at| self.groups.get(at)?.as_ref());
+            group.iter().flat_map(|group| group.parties()).for_each(|party| party.credential().hash(state));
+        }
     }
 }
 

@@ -31,7 +31,7 @@ pub struct Update {
 }
 
 /// A position in a log.
-#[derive(Clone, Default)]
+#[derive(Clone, Hash, Default)]
 pub struct Reached {
     /// The position.
     pub seq: Seq,

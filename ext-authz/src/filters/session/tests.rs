@@ -27,6 +27,7 @@ impl History for Past {
 }
 
 const LEASE: Duration = Duration::from_secs(3);
+const TERMS: Terms = Terms { lease: LEASE, ttl: Duration::from_millis(2900) };
 const PAST: Past = Past { oldest: 0 };
 
 fn entry(seq: u64) -> Entry {
@@ -75,7 +76,7 @@ fn a_filter_goes_on_only_in_the_past_that_it_has_seen() {
 
 #[test]
 fn what_is_stated_carries_the_fingerprint_of_its_position() {
-    let (mut session, now) = (Session::new(LEASE), Instant::now());
+    let (mut session, now) = (Session::new(TERMS), Instant::now());
     let said = |update: Update| (update.seq, update.fingerprint.first().copied());
     assert_eq!(said(session.resynced(Seq(3), &PAST, now)), (3, Some(3)));
     assert_eq!(said(session.pass_on(&[entry(4), entry(5)], &RevocationSet::default(), &PAST, now)), (5, Some(5)));
@@ -87,7 +88,7 @@ fn what_is_stated_carries_the_fingerprint_of_its_position() {
 
 #[test]
 fn only_what_was_told_on_this_stream_can_be_acknowledged() {
-    let (mut session, now) = (Session::new(LEASE), Instant::now());
+    let (mut session, now) = (Session::new(TERMS), Instant::now());
     session.resume(Seq(2), &PAST);
     assert_eq!(heard(&mut session, 2), Some(2));
     assert_eq!(heard(&mut session, 4), None);
@@ -104,7 +105,7 @@ fn only_what_was_told_on_this_stream_can_be_acknowledged() {
 
 #[test]
 fn the_time_of_an_acknowledgement_is_news_only_on_the_stream_that_told_of_it() {
-    let (mut session, now) = (Session::new(LEASE), Instant::now());
+    let (mut session, now) = (Session::new(TERMS), Instant::now());
     session.resume(Seq(2), &PAST);
     let is_news = |session: &mut Session, seq| session.hear(&ack(seq), now).acknowledged.unwrap().is_news;
     assert!(!is_news(&mut session, 2));
@@ -115,19 +116,25 @@ fn the_time_of_an_acknowledgement_is_news_only_on_the_stream_that_told_of_it() {
 
 #[test]
 fn a_lease_is_booked_from_now_and_answered_with_its_beat() {
-    let (mut session, now) = (Session::new(LEASE), Instant::now());
+    let (mut session, now) = (Session::new(TERMS), Instant::now());
     let received = Received { is_new: false, highest: 7 };
     let beat = Report { beat: 4, ..Report::default() };
     assert_eq!(session.hear(&beat, now).lease_until, Some(now + LEASE));
     let answer = session.answer(&beat, received).unwrap();
-    assert_eq!((answer.lease, answer.received_report), (Some(Lease { beat: 4, ttl_ms: 3000 }), 7));
+    assert_eq!((answer.lease, answer.received_report), (Some(Lease { beat: 4, ttl_ms: 2900 }), 7));
     assert_eq!(session.answer(&ack(3), received), None);
     assert!(session.answer(&Report { number: 9, ..Report::default() }, received).unwrap().lease.is_none());
 }
 
 #[test]
+fn a_filter_is_told_less_than_what_is_counted_with() {
+    let terms = Terms::of(Duration::from_millis(3200));
+    assert_eq!((terms.lease.as_millis(), terms.ttl.as_millis()), (3200, 3000));
+}
+
+#[test]
 fn a_plan_is_told_once() {
-    let mut session = Session::new(LEASE);
+    let mut session = Session::new(TERMS);
     let plan = || Plan { reads: vec!["path".to_owned()], ..Plan::default() };
     let told = session.plan([1; 32], plan).unwrap().plan.unwrap();
     assert_eq!((told.digest, told.reads.len()), (vec![1; 32], 1));

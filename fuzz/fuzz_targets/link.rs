@@ -14,7 +14,7 @@ use countersign_fuzz::{CALLERS, NOW, link_service};
 use libfuzzer_sys::fuzz_target;
 use prost::Message as _;
 use tonic::Request;
-use wasm_filter::{Answer, Arrival, Config, Effect, Identity, Machine, Next, Peer, Question};
+use wasm_filter::{Answer, Arrival, Config, Effect, Identity, Machine, Next, Peer, Question, Subject, Wanted};
 
 static SIDECAR: LazyLock<LinkService> = LazyLock::new(link_service);
 

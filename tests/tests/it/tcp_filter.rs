@@ -1,6 +1,9 @@
 //! TCP connections decided by the filter in the proxy: before the service hears of them, once, and cut on revocation.
 
+use std::time::Duration;
+
 use countersign_tests::client::{Protocol, RawConnection};
+use countersign_tests::envoy::EnvoyBuilder;
 use countersign_tests::eventually::eventually;
 use countersign_tests::mesh::{CALLER, Mesh, MeshBuilder, Mode, OTHER};
 use countersign_tests::pki::{Authority, Svid};
@@ -181,4 +184,102 @@ async fn who_proves_nothing_never_reaches_the_service() {
     mesh.audited("the denial", |line| line["reason"] == "chain_invalid").await;
     assert_eq!(service.connections(), 0);
     live(&mesh, &mesh.authority.issue(CALLER)).await;
+}
+
+/// A listener that also takes TLS 1.2.
+fn with_tls12(envoy: EnvoyBuilder) -> EnvoyBuilder {
+    envoy.edit(
+        "tls_minimum_protocol_version: TLSv1_3, tls_maximum_protocol_version: TLSv1_3",
+        "tls_minimum_protocol_version: TLSv1_2, tls_maximum_protocol_version: TLSv1_3",
+    )
+}
+
+#[tokio::test]
+async fn in_tls_1_2_a_client_proves_itself_by_its_first_byte() {
+    let service = TcpService::start().await;
+    let mesh = build(&service).envoy(with_tls12).start().await;
+    let web = mesh.authority.issue(CALLER);
+    let mut old = mesh.client(&web).only_tls12().raw(Protocol::Http1).await.unwrap();
+    // Later, and decided at a tick that has seen the first one too.
+    let mut new = dial(&mesh, &web).await;
+    assert_eq!(new.read(GREETING.len()).await.unwrap(), GREETING);
+    assert_eq!(service.connections(), 1, "the certificate alone does not open it");
+    assert!(is_served(&mut old).await);
+}
+
+#[tokio::test]
+async fn a_cut_connection_of_a_client_that_reads_nothing_passes_nothing_more() {
+    let service = TcpService::start().await;
+    let mesh = build(&service).envoy(|envoy| envoy.edit("idle_timeout: 300s", "idle_timeout: 5s")).start().await;
+    let (web, cart) = (mesh.authority.issue(CALLER), mesh.authority.issue(OTHER));
+    let mut deaf = dial(&mesh, &web).await;
+    let mut other = live(&mesh, &cart).await;
+    // The echo comes back until every buffer on the way is full.
+    let flood = vec![0; 1 << 20];
+    while tokio::time::timeout(Duration::from_secs(1), deaf.write(&flood)).await.is_ok() {}
+    mesh.revoke(web.id()).await;
+    eventually("the count of what was cut", async || (mesh.filter_stat("resets").await == 1).then_some(())).await;
+    let received = service.received();
+    assert!(echoes(&mut other, b"still here").await);
+    assert_eq!(service.received(), received + 10, "nothing of the deaf one");
+    // Envoy keeps it until what it had taken from the service is read, or nothing has moved for the idle timeout.
+    eventually("the end of both", async || (service.open() == 0).then_some(())).await;
+    drop(deaf);
+}
+
+#[tokio::test]
+async fn nothing_reaches_the_service_while_the_sidecar_thinks_and_a_revocation_in_between_counts() {
+    let service = TcpService::start().await;
+    let mut mesh = build(&service)
+        .envoy(|envoy| envoy.edit(r#""decide_timeout_ms":500"#, r#""decide_timeout_ms":60000"#))
+        .start()
+        .await;
+    let (web, cart) = (mesh.authority.issue(CALLER), mesh.authority.issue(OTHER));
+    let asked = mesh.envoy.stats("cluster.countersign.upstream_rq_total").await;
+    mesh.sidecar.process().signal("STOP");
+    let (mut held, mut patient) = (dial(&mesh, &web).await, dial(&mesh, &cart).await);
+    held.write(b"ping").await.unwrap();
+    patient.write(b"ping").await.unwrap();
+    mesh.envoy.until_stat("cluster.countersign.upstream_rq_total", asked + 2).await;
+    held.write(b"more").await.unwrap();
+    // One that goes while it is asked about.
+    let mut gone = dial(&mesh, &cart).await;
+    gone.write(b"ping").await.unwrap();
+    mesh.envoy.until_stat("cluster.countersign.upstream_rq_total", asked + 3).await;
+    drop(gone);
+    assert_eq!(service.connections(), 0);
+    // The command waits for the sidecar already, or comes right after it goes on: it is in force before it returns.
+    mesh.sidecar.process().signal("CONT");
+    mesh.revoke(web.id()).await;
+    let read = held.read_to_close().await;
+    assert!(GREETING.starts_with(&read) || read.starts_with(GREETING), "{read:?}");
+    assert_eq!(patient.read(GREETING.len() + 4).await.unwrap(), [GREETING, b"ping"].concat());
+    assert!(mesh.envoy.stats("wasm.envoy.wasm.runtime.v8.active").await >= 2, "no VM has crashed");
+    assert_eq!(mesh.envoy.stats("wasm.countersign.vm_reload").await, 0);
+}
+
+#[tokio::test]
+async fn a_module_that_is_told_the_wrong_layer_lets_nobody_through_and_says_why() {
+    let service = TcpService::start().await;
+    let mesh = build(&service).envoy(|envoy| envoy.edit(r#""layer":"tcp","#, "")).start().await;
+    let web = mesh.authority.issue(CALLER);
+    assert!(mesh.client(&web).raw(Protocol::Http1).await.is_err(), "not even a handshake");
+    assert_eq!(service.connections(), 0);
+    eventually("the cause in the log", async || mesh.envoy.logs().contains("layer is wrong").then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_module_that_is_not_told_of_connections_closes_them_at_their_first_byte() {
+    let service = TcpService::start().await;
+    let mesh =
+        build(&service).envoy(|envoy| envoy.edit("proxy_on_new_connection: {}", "proxy_on_log: {}")).start().await;
+    let mut connection = dial(&mesh, &mesh.authority.issue(CALLER)).await;
+    let _ = connection.write(b"ping").await;
+    let read = connection.read_to_close().await;
+    assert!(GREETING.starts_with(&read), "{read:?}");
+    assert_eq!(service.received(), 0);
+    eventually("the cause in the log", async || {
+        mesh.envoy.logs().contains("add it to allowed_capabilities").then_some(())
+    })
+    .await;
 }

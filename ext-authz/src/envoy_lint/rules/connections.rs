@@ -27,8 +27,8 @@ pub(in super::super) const RULES: &[Rule] = &[
 const NEEDED: [&str; 2] = ["proxy_on_new_connection", "proxy_on_downstream_data"];
 
 fn wasm_sees_no_connections(model: &Model<'_>) -> Vec<Hole> {
-    let blind = |plugin: &Spot<'_>| lists(plugin).find(|list| !tells_of_connections(list));
-    model.network_plugins().filter_map(|plugin| Some(blind(&plugin)?.hole(missing()))).collect()
+    let lists = model.network_plugins().flat_map(|plugin| lists(&plugin));
+    lists.filter(|list| !tells_of_connections(list)).map(|list| list.hole(missing())).collect()
 }
 
 fn tcp_proxy_reads_late(model: &Model<'_>) -> Vec<Hole> {

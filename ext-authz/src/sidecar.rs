@@ -128,9 +128,6 @@ async fn build(config: &Config, metrics: Arc<Metrics>, audit: Audit) -> Result<P
     let longest = config.policy.decision_ttl.max(config.policy.deny_ttl);
     let cache = DecisionCache::new(config.cache.max_decisions, longest);
     let log = open_log(config).await?;
-    if log.is_unwitnessed() {
-        audit.record(Record::Change(unwitnessed(log.head())));
-    }
     // Filters that an earlier run left behind may still answer on its leases.
     let unknown_until = (!log.is_fresh()).then(|| Instant::now() + config.link.lease);
     let plane = Arc::new(start_plane(log, &state, audit.clone(), Arc::clone(&metrics))?);
@@ -212,6 +209,9 @@ fn unwitnessed(head: Seq) -> Change {
 /// Replays the log into the state; from then on every new signal takes effect there before anybody hears of it.
 fn start_plane(log: Log, state: &Arc<State>, audit: Audit, metrics: Arc<Metrics>) -> Result<SignalPlane, LogError> {
     let replayed = log.head();
+    if log.is_unwitnessed() {
+        audit.record(Record::Change(unwitnessed(replayed)));
+    }
     let applied = Arc::clone(state);
     let plane = SignalPlane::start(log, move |entries: &mut [Entry]| {
         applied.apply(entries);

@@ -54,11 +54,10 @@ fn tell(parts: &Parts, done: Result<Option<Compacted>, LogError>) {
             parts.metrics.log_compacted.inc_by(removed);
             info!(removed, kept, ids_forgotten = forgotten, "signal log compacted");
         }
-        Ok(None) => {}
         // The state in memory is what it was; a restart will say the same and not start.
         Err(cause) if !parts.watching.plane.log().has_failed() => error!(%cause, "the signal log can't be compacted"),
-        // Whoever writes next says so, and recovery is on its way.
-        Err(_) => {}
+        // Of a failed write, whoever writes next says so, and recovery is on its way.
+        Ok(None) | Err(_) => {}
     }
 }
 

@@ -24,6 +24,7 @@ mod reload;
 mod restart;
 mod revocation;
 mod status;
+mod store;
 mod stress;
 mod tcp;
 mod tidy;

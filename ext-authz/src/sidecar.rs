@@ -28,7 +28,7 @@ use crate::{
     signals::{Entry, Log, LogError, SignalPlane, SubmitError},
     socket::UnboundSocket,
     state::State,
-    status::{Overview, PolicyNews},
+    status::{LogNews, Overview, PolicyNews},
 };
 
 mod degraded;
@@ -125,17 +125,15 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), S
 async fn build(config: &Config, metrics: Arc<Metrics>, audit: Audit) -> Result<Parts, SidecarError> {
     let state = Arc::new(State::default());
     let verifier = Arc::new(Verifier::new(Bundles::default(), config.identity.forwarding.clone()));
-    let longest = config.policy.decision_ttl.max(config.policy.deny_ttl);
-    let cache = DecisionCache::new(config.cache.max_decisions, longest);
-    let log = open_log(config).await?;
+    let log = open_log(config, &audit).await?;
     // Filters that an earlier run left behind may still answer on its leases.
     let unknown_until = (!log.is_fresh()).then(|| Instant::now() + config.link.lease);
     let plane = Arc::new(start_plane(log, &state, audit.clone(), Arc::clone(&metrics))?);
     let degraded = Degraded::new(config.degraded, Arc::clone(&plane));
     audit.watch(degraded.clone());
-    let checker = Arc::new(Checker::new(Arc::clone(&state), Arc::clone(&verifier), cache, degraded.clone()));
+    let checker = Checker::new(Arc::clone(&state), Arc::clone(&verifier), cache(config), degraded.clone());
     let desk = Arc::new(Desk {
-        checker,
+        checker: Arc::new(checker),
         metrics: Arc::clone(&metrics),
         audit: audit.clone(),
         service: Arc::from(config.service.name.as_str()),
@@ -148,6 +146,7 @@ async fn build(config: &Config, metrics: Arc<Metrics>, audit: Audit) -> Result<P
         audit: audit.clone(),
         lease: config.link.lease,
         degraded: degraded.clone(),
+        log_news: LogNews::default(),
     });
     let (trust, own) = (TrustStore::default(), OwnIdentity::default());
     let needed = (!config.listen.needing_own_svid().is_empty()).then(|| own.clone());
@@ -183,8 +182,13 @@ async fn build(config: &Config, metrics: Arc<Metrics>, audit: Audit) -> Result<P
     })
 }
 
+fn cache(config: &Config) -> DecisionCache {
+    let longest = config.policy.decision_ttl.max(config.policy.deny_ttl);
+    DecisionCache::new(config.cache.max_decisions, longest)
+}
+
 /// Opens the log; while another process holds it, waits for that process to end.
-async fn open_log(config: &Config) -> Result<Log, SidecarError> {
+async fn open_log(config: &Config, audit: &Audit) -> Result<Log, SidecarError> {
     let deadline = tokio::time::Instant::now() + LOG_PATIENCE;
     let mut told = false;
     loop {
@@ -195,7 +199,13 @@ async fn open_log(config: &Config) -> Result<Log, SidecarError> {
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
-            opened => return Ok(opened?),
+            opened => {
+                let log = opened?;
+                if log.is_unwitnessed() {
+                    audit.record(Record::Change(unwitnessed(log.head())));
+                }
+                return Ok(log);
+            }
         }
     }
 }
@@ -209,9 +219,6 @@ fn unwitnessed(head: Seq) -> Change {
 /// Replays the log into the state; from then on every new signal takes effect there before anybody hears of it.
 fn start_plane(log: Log, state: &Arc<State>, audit: Audit, metrics: Arc<Metrics>) -> Result<SignalPlane, LogError> {
     let replayed = log.head();
-    if log.is_unwitnessed() {
-        audit.record(Record::Change(unwitnessed(replayed)));
-    }
     let applied = Arc::clone(state);
     let plane = SignalPlane::start(log, move |entries: &mut [Entry]| {
         applied.apply(entries);

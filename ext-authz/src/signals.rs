@@ -3,6 +3,7 @@
 pub mod convert;
 pub mod dead;
 mod freshness;
+mod history;
 pub mod live;
 mod log;
 mod plane;
@@ -10,6 +11,7 @@ mod tail;
 mod upkeep;
 
 pub use freshness::Freshness;
+pub use history::{Fingerprint, History};
 pub use log::{Appended, Compacted, Log, LogError};
 pub use plane::{Accepted, SignalPlane, SubmitError};
 pub use tail::{Entry, Tail, TailEnd};

@@ -7,7 +7,7 @@ use authz_core::{
     gate::Gate,
     plan::PolicyDigest,
     revocation::RevocationSet,
-    signal::{Action, MAX_LATENESS_MS, Seq},
+    signal::{Action, Seq, settled_before},
     standing::Standings,
     time::Timestamp,
 };
@@ -23,9 +23,6 @@ pub struct Snapshot {
     policy: Option<Arc<CompiledPolicies>>,
     trust: Option<TrustDigest>,
 }
-
-/// How far apart the clocks of those may be who accept signals.
-const SKEW_MS: u64 = 60 * 60 * 1000;
 
 /// What is known of the log.
 #[derive(Clone, Default)]
@@ -66,6 +63,19 @@ impl Part {
             Self::Log => "log",
             Self::Policy => "policy",
             Self::Trust => "trust",
+        }
+    }
+}
+
+impl View {
+    /// Applies the next entries of the log, and notes in each what it changed.
+    pub fn apply(&mut self, entries: &mut [Entry]) {
+        for Entry { seq, signal, outcome, .. } in entries {
+            *outcome = match signal.action {
+                Action::Restore | Action::Revoke(_) => self.revocations.apply(*seq, signal),
+                Action::Posture(..) | Action::Risk(..) => self.standings.apply(*seq, signal),
+            };
+            self.seq = *seq;
         }
     }
 }
@@ -130,6 +140,7 @@ pub struct State {
     current: ArcSwap<Snapshot>,
     writing: Mutex<()>,
     changed: watch::Sender<()>,
+    rules_changed: watch::Sender<()>,
 }
 
 impl Default for State {
@@ -138,6 +149,7 @@ impl Default for State {
             current: ArcSwap::from_pointee(Snapshot::default()),
             writing: Mutex::new(()),
             changed: watch::Sender::new(()),
+            rules_changed: watch::Sender::new(()),
         }
     }
 }
@@ -153,6 +165,11 @@ impl State {
         self.changed.subscribe()
     }
 
+    /// A receiver that wakes when policies or trust bundles change, and at no signal: a thousand filters wait for it.
+    pub fn subscribe_to_rules(&self) -> watch::Receiver<()> {
+        self.rules_changed.subscribe()
+    }
+
     /// Notes that the whole log has been applied; before that nothing is decided.
     pub fn set_replayed(&self) {
         self.update(|snapshot| snapshot.replayed = true);
@@ -166,22 +183,13 @@ impl State {
     /// Applies the next entries of the log together, and notes in each what it changed; every request that loads
     /// afterwards sees them.
     pub fn apply(&self, entries: &mut [Entry]) {
-        self.update(|snapshot| {
-            let view = &mut snapshot.view;
-            for Entry { seq, signal, outcome, .. } in entries {
-                *outcome = match signal.action {
-                    Action::Restore | Action::Revoke(_) => view.revocations.apply(*seq, signal),
-                    Action::Posture(..) | Action::Risk(..) => view.standings.apply(*seq, signal),
-                };
-                view.seq = *seq;
-            }
-        });
+        self.update(|snapshot| snapshot.view.apply(entries));
     }
 
     /// Forgets revocations that are over, and what nothing that may still arrive could contradict; returns how many
     /// revoked scopes left.
     pub fn expire(&self, now: Timestamp) -> usize {
-        let settled = Timestamp::from_millis(now.as_millis().saturating_sub(MAX_LATENESS_MS + SKEW_MS));
+        let settled = settled_before(now);
         let mut gone = 0;
         self.update(|snapshot| {
             gone = snapshot.view.revocations.expire(now);
@@ -194,11 +202,13 @@ impl State {
     /// Puts a policy set in force.
     pub fn set_policy(&self, policy: Arc<CompiledPolicies>) {
         self.update(|snapshot| snapshot.policy = Some(policy));
+        self.rules_changed.send_replace(());
     }
 
     /// Notes which trust bundles the verifier has.
     pub fn set_trusted(&self, trust: TrustDigest) {
         self.update(|snapshot| snapshot.trust = Some(trust));
+        self.rules_changed.send_replace(());
     }
 
     fn update(&self, change: impl FnOnce(&mut Snapshot)) {

@@ -24,6 +24,7 @@ use countersign::{
     policy::{self, Source, Sources},
     signals::{Log, SignalPlane},
     state::State,
+    status::LogNews,
 };
 use tokio::{runtime::Runtime, sync::watch};
 
@@ -79,6 +80,7 @@ pub fn link_service() -> LinkService {
         audit: desk.audit.clone(),
         lease: Duration::from_secs(1),
         degraded: degraded(),
+        log_news: LogNews::default(),
     };
     LinkService::new(desk, Arc::new(watching), watch::Sender::new(false).subscribe())
 }

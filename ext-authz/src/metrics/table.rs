@@ -103,6 +103,18 @@ pub const TABLE: &[MetricRow] = &[
         "Filters that had to start over, their position not at hand.",
     ),
     row("countersign_filters", "gauge", "", "Filter VMs connected now."),
+    row(
+        "countersign_filters_cut_total",
+        "counter",
+        "reason",
+        "Streams of filters that the sidecar ended: stuck for taking nothing for the length of a lease, refused for what was said.",
+    ),
+    row(
+        "countersign_filters_overdue_total",
+        "counter",
+        "",
+        "Times that a connected filter had not put in force what it was told for the length of a lease.",
+    ),
     row("countersign_leases_granted_total", "counter", "", "Leases granted to filters."),
     row(
         "countersign_log_compacted_entries_total",
@@ -111,6 +123,12 @@ pub const TABLE: &[MetricRow] = &[
         "Entries taken out of the log of signals because they mattered no more.",
     ),
     row("countersign_log_entries", "gauge", "", "Entries that the log of signals holds, counted every 30 seconds."),
+    row(
+        "countersign_log_contradictions_total",
+        "counter",
+        "how",
+        "Filters that had seen another past than the log has: the log was set back or exchanged; alert on any.",
+    ),
     row("countersign_log_seq", "gauge", "", "The last position of the log of signals."),
     row("countersign_policies", "gauge", "", "Policies in force."),
     row("countersign_policy_reloads_total", "counter", "result", "Policy sets read, accepted or refused."),

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     freshness::Freshness,
+    history::{Fingerprint, History},
     log::{Appended, Log, LogError},
     tail::{Entry, Ring, Tail, TailEnd},
 };
@@ -77,10 +78,17 @@ impl SignalPlane {
         let (requests, inbox) = mpsc::channel(MAX_BATCH);
         let log = Arc::new(log);
         let (alarm, trouble) = watch::channel(());
-        let writer = Writer { log: Arc::clone(&log), ring: Arc::clone(&ring), apply, alarm, tried: None };
+        let freshness = Freshness::always();
+        let writer = Writer {
+            log: Arc::clone(&log),
+            ring: Arc::clone(&ring),
+            freshness: freshness.clone(),
+            apply,
+            alarm,
+            tried: None,
+        };
         let thread = std::thread::Builder::new().name("signal-log".to_owned());
         let writer = thread.spawn(move || writer.run(inbox)).map_err(|error| log.unusable(error))?;
-        let freshness = Freshness::always();
         Ok(Self { log, ring, freshness, requests: Some(requests), writer: Some(writer), trouble })
     }
 
@@ -159,6 +167,17 @@ impl SignalPlane {
     }
 }
 
+impl History for SignalPlane {
+    /// Of the log, which may end after what is in force: with entries that count for nothing.
+    fn head(&self) -> Seq {
+        self.log.head().max(self.ring.head())
+    }
+
+    fn fingerprint(&self, seq: Seq) -> Option<Fingerprint> {
+        self.ring.fingerprint(seq).or_else(|| self.log.fingerprint(seq).map(Fingerprint::from_bytes))
+    }
+}
+
 impl Drop for SignalPlane {
     fn drop(&mut self) {
         self.close();
@@ -173,6 +192,7 @@ impl Drop for SignalPlane {
 struct Writer<A> {
     log: Arc<Log>,
     ring: Arc<Ring>,
+    freshness: Freshness,
     apply: A,
     alarm: watch::Sender<()>,
     /// When the log was last tried after a failed write.
@@ -204,7 +224,7 @@ impl<A: FnMut(&mut [Entry])> Writer<A> {
         let mut results: Vec<_> = results.into_iter().map(|result| result.map(Accepted::from)).collect();
         let new = results.iter().zip(&senders).filter_map(|(result, (received, _))| entry(result, *received));
         let mut new: Vec<_> = new.collect();
-        put_in_force(&mut new, &self.ring, &mut self.apply);
+        put_in_force(&mut new, &self.log, &self.ring, &mut self.apply);
         let fresh = results.iter_mut().filter_map(|result| result.as_mut().ok()).filter(|accepted| !accepted.known);
         fresh.zip(&new).for_each(|(accepted, entry)| accepted.outcome = entry.outcome);
         for (result, (_, answer)) in results.into_iter().zip(senders) {
@@ -218,6 +238,7 @@ impl<A: FnMut(&mut [Entry])> Writer<A> {
         }
         self.log.append_all(signals).inspect_err(|error| {
             tracing::error!(%error, "signals were not accepted");
+            self.freshness.lose(Instant::now());
             self.alarm.send_replace(());
         })
     }
@@ -237,7 +258,8 @@ impl<A: FnMut(&mut [Entry])> Writer<A> {
         let received = Instant::now();
         let left = left.into_iter();
         let mut left: Vec<_> = left.map(|(seq, signal)| Entry::new(seq, Arc::new(signal), received)).collect();
-        put_in_force(&mut left, &self.ring, &mut self.apply);
+        put_in_force(&mut left, &self.log, &self.ring, &mut self.apply);
+        self.freshness.regain();
         self.alarm.send_replace(());
         Ok(())
     }
@@ -255,9 +277,10 @@ fn replay(log: &Log, ring: &Ring, apply: &mut impl FnMut(&mut [Entry])) -> Resul
     // Who follows from before the base would miss what was removed, so followers begin there.
     ring.begin(base);
     let mut put = |batch: &mut [Entry]| {
-        if !batch.is_empty() {
+        if let Some(last) = batch.last().map(|entry| entry.seq) {
             apply(batch);
-            ring.publish(batch.get(batch.partition_point(|entry| entry.seq <= base)..).unwrap_or_default());
+            let followed = batch.get(batch.partition_point(|entry| entry.seq <= base)..).unwrap_or_default();
+            ring.publish(followed, log.fingerprint(last).map(Fingerprint::from_bytes));
         }
     };
     log.replay(|seq, signal| {
@@ -271,10 +294,10 @@ fn replay(log: &Log, ring: &Ring, apply: &mut impl FnMut(&mut [Entry])) -> Resul
     Ok(())
 }
 
-fn put_in_force(entries: &mut [Entry], ring: &Ring, apply: &mut impl FnMut(&mut [Entry])) {
-    if !entries.is_empty() {
+fn put_in_force(entries: &mut [Entry], log: &Log, ring: &Ring, apply: &mut impl FnMut(&mut [Entry])) {
+    if let Some(last) = entries.last().map(|entry| entry.seq) {
         apply(entries);
-        ring.publish(entries);
+        ring.publish(entries, log.fingerprint(last).map(Fingerprint::from_bytes));
     }
 }
 

@@ -102,7 +102,10 @@ impl Overview {
         let standing = self.watching.degraded.assess(now);
         let (condition, conduct) =
             standing.trouble.map_or(("", ""), |(condition, conduct)| (condition.as_str(), conduct.as_str()));
+        let (contradicted_at, contradiction) = self.watching.log_news.last().unwrap_or_default();
         LogStatus {
+            contradiction,
+            contradicted_at_ms: contradicted_at.as_millis(),
             replayed: view.is_some(),
             head_seq: view.map_or(0, |view| view.seq.0),
             revocations: view.map_or(0, |view| count(view.revocations.len())),

@@ -220,7 +220,7 @@ mod tests {
                     }
                 }
                 let mut scopes: Vec<&Scope> = callers.known.values().flat_map(|it| it.caller.scopes().iter()).collect();
-                scopes.sort_by_key(|scope| scope.to_string());
+                scopes.sort_by_key(ToString::to_string);
                 scopes.dedup();
                 prop_assert_eq!(callers.index.len(), scopes.len(), "the index is as large as what is known");
             }

@@ -75,7 +75,7 @@ impl Machine {
                 let note = Note { id: kept.id, verdict: kept.verdict, reason: kept.reason, source: Source::Filter };
                 let caller = Arc::clone(&known.caller);
                 self.stats.hits = self.stats.hits.saturating_add(1);
-                Some(self.give(arrival.stream, Some(caller), behind.somebody(), note))
+                Some(self.give(arrival.stream, Some(caller), behind.somebody().as_ref(), note))
             }
             Err(Miss::Absent) => None,
             Err(Miss::TooOld) => {
@@ -111,7 +111,7 @@ impl Machine {
         }
         self.keep(&pending, &response, now);
         let Response { id, verdict, reason, caller, chain, .. } = response;
-        let behind = (!chain.hops().is_empty()).then_some(chain);
+        let behind = (!chain.hops().is_empty()).then_some(&chain);
         Next::Answer(self.give(stream, caller, behind, Note { id, verdict, reason, source: Source::Sidecar }))
     }
 
@@ -173,9 +173,9 @@ impl Machine {
         self.ledger.add(gone);
     }
 
-    fn give(&mut self, stream: u32, caller: Option<Arc<Caller>>, behind: Option<Arc<Chain>>, note: Note) -> Answer {
+    fn give(&mut self, stream: u32, caller: Option<Arc<Caller>>, behind: Option<&Arc<Chain>>, note: Note) -> Answer {
         if note.verdict == Verdict::Allow {
-            self.streams.open(stream, caller.as_ref(), behind.as_ref());
+            self.streams.open(stream, caller.as_ref(), behind);
             return Answer::Allow(caller, note);
         }
         self.stats.denied = self.stats.denied.saturating_add(1);

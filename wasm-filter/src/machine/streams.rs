@@ -171,7 +171,7 @@ impl Group {
 
 impl Naming<'_> {
     fn digests(&self) -> impl Iterator<Item = &Digest> {
-        let behind = self.behind.into_iter().flat_map(|chain| chain.hops());
+        let behind = self.behind.into_iter().flat_map(Chain::hops);
         [self.caller].into_iter().chain(behind.map(AsRef::as_ref)).map(|party| party.credential().digest())
     }
 }

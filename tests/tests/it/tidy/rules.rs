@@ -103,6 +103,7 @@ const RULES: &[Rule] = &[
             "wasm-filter/src/http.rs",
             "wasm-filter/src/lib.rs",
             "wasm-filter/src/root.rs",
+            "wasm-filter/src/tcp.rs",
         ],
         banned: &["proxy_wasm"],
         why: "the machine knows no host",

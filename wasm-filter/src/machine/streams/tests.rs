@@ -12,7 +12,9 @@ const NOW: Timestamp = Timestamp::from_millis(500);
 
 fn cut(streams: &mut Streams, scopes: &[Scope], mark: Mark) -> Vec<u32> {
     let mut cuts = Cuts::default();
-    scopes.iter().for_each(|scope| cuts.add(scope, mark));
+    for scope in scopes {
+        cuts.add(scope, mark);
+    }
     streams.cut(&cuts, NOW)
 }
 

@@ -6,6 +6,7 @@ pub mod follower;
 mod join;
 mod login;
 mod session;
+mod snapshot;
 mod state;
 mod stream;
 mod submit;
@@ -45,6 +46,7 @@ pub(super) struct Replica {
 pub(super) struct Fleet {
     shared: Arc<Shared>,
     driver: JoinHandle<()>,
+    keeper: JoinHandle<()>,
 }
 
 /// What the follower and those who submit share.
@@ -78,7 +80,8 @@ impl Fleet {
             metrics,
         });
         let driver = tokio::spawn(driver::run(Arc::clone(&shared)));
-        Self { shared, driver }
+        let keeper = tokio::spawn(snapshot::keep(Arc::clone(&shared)));
+        Self { shared, driver, keeper }
     }
 
     /// How we stand to the stream, from now on.
@@ -104,6 +107,7 @@ impl Fleet {
 impl Drop for Fleet {
     fn drop(&mut self) {
         self.driver.abort();
+        self.keeper.abort();
     }
 }
 
@@ -146,6 +150,11 @@ impl Shared {
     fn confirm(&self, asked: Instant) {
         self.freshness.confirm(asked);
         self.state.send_if_modified(|state| !std::mem::replace(&mut state.caught_up, true));
+    }
+
+    /// A snapshot has what the stream lacks, and is loaded at the start only.
+    fn want_restart(&self) {
+        self.state.send_if_modified(|state| !std::mem::replace(&mut state.must_restart, true));
     }
 
     fn reach(&self, head: Seq) {

@@ -29,9 +29,9 @@ use crate::config::NatsConfig;
 
 /// A connection to a stream that is fit.
 pub(super) struct Session {
-    context: jetstream::Context,
-    stream: Stream<()>,
-    name: String,
+    pub(super) context: jetstream::Context,
+    pub(super) stream: Stream<()>,
+    pub(super) name: String,
     prefix: String,
     lost: watch::Receiver<bool>,
     complaint: Complaint,

@@ -162,7 +162,7 @@ impl Shared {
     }
 
     fn see_end(&self, last: Seq) {
-        self.metrics.fleet_end.set(i64::try_from(last.0).unwrap_or(i64::MAX));
+        self.metrics.fleet.end.set(i64::try_from(last.0).unwrap_or(i64::MAX));
         self.state.send_if_modified(|state| std::mem::replace(&mut state.end, last) != last);
     }
 
@@ -174,9 +174,9 @@ impl Shared {
         };
         let is_new = !self.session.borrow().as_ref().is_some_and(|old| Arc::ptr_eq(old, &session));
         if is_new {
-            self.metrics.fleet_connects.with_label_values(&["connected"]).inc();
-            self.metrics.fleet_connected.set(1);
-            self.metrics.fleet_refused.set(0);
+            self.metrics.fleet.connects.with_label_values(&["connected"]).inc();
+            self.metrics.fleet.connected.set(1);
+            self.metrics.fleet.refused.set(0);
             tracing::info!(stream = %self.config.stream, "following the stream of signals");
             self.state.send_modify(|state| {
                 state.reachable = true;
@@ -189,7 +189,7 @@ impl Shared {
     /// The connection is gone, or never was.
     fn part(&self, why: &str) {
         self.session.send_replace(None);
-        self.metrics.fleet_connected.set(0);
+        self.metrics.fleet.connected.set(0);
         let told = self.state.send_if_modified(|state| {
             let changed = state.reachable || state.trouble.as_deref() != Some(why);
             state.reachable = false;
@@ -204,12 +204,12 @@ impl Shared {
     /// The stream is there, and must not be followed.
     fn refuse(&self, kind: &'static str, why: Refused) {
         self.session.send_replace(None);
-        self.metrics.fleet_connected.set(0);
-        self.metrics.fleet_refused.set(1);
+        self.metrics.fleet.connected.set(0);
+        self.metrics.fleet.refused.set(1);
         if self.state.borrow().refused.as_ref() == Some(&why) {
             return;
         }
-        self.metrics.fleet_refusals.with_label_values(&[kind]).inc();
+        self.metrics.fleet.refusals.with_label_values(&[kind]).inc();
         let stream = &self.config.stream;
         tracing::error!(%stream, %why, "ALARM: the stream of signals is refused; what was revoked stays revoked, nothing new arrives");
         self.state.send_modify(|state| {

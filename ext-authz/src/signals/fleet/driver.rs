@@ -229,7 +229,7 @@ impl Shared {
     }
 
     fn fail(&self, error: &Unreached) {
-        self.metrics.fleet_connects.with_label_values(&["failed"]).inc();
+        self.metrics.fleet.connects.with_label_values(&["failed"]).inc();
         match error {
             Unreached::Away(why) => self.part(why),
             Unreached::Unfit(why) => self.refuse("unfit", why.clone()),
@@ -237,7 +237,7 @@ impl Shared {
     }
 
     fn lose(&self, why: &str) {
-        self.metrics.fleet_connects.with_label_values(&["lost"]).inc();
+        self.metrics.fleet.connects.with_label_values(&["lost"]).inc();
         self.part(why);
     }
 }

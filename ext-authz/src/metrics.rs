@@ -34,21 +34,24 @@ pub use self::table::{MetricRow, TABLE};
 pub enum Mode {
     /// `envoy.service.auth.v3.Authorization/Check`.
     ExtAuthz,
-    /// A filter's `Decide`.
+    /// A filter's `Decide` about a request.
     Link,
+    /// A filter's `Decide` about a connection.
+    LinkNetwork,
     /// The same check for a TCP connection, by Envoy's network filter.
     Network,
 }
 
 impl Mode {
     /// Every mode.
-    pub const ALL: &[Self] = &[Self::ExtAuthz, Self::Link, Self::Network];
+    pub const ALL: &[Self] = &[Self::ExtAuthz, Self::Link, Self::LinkNetwork, Self::Network];
 
     /// The name in metrics and audit.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ExtAuthz => "ext_authz",
             Self::Link => "link",
+            Self::LinkNetwork => "link_network",
             Self::Network => "network",
         }
     }

@@ -1,6 +1,7 @@
 //! Boots a real Envoy from one of the configurations we ship, changed only where a test says so; it fakes nothing.
 
 mod admin;
+mod listeners;
 mod template;
 
 pub use template::{EnvoyBuilder, Written};
@@ -33,6 +34,7 @@ pub struct Envoy {
 struct Boot {
     config: PathBuf,
     concurrency: u32,
+    drain_seconds: u32,
 }
 
 impl Envoy {
@@ -41,8 +43,7 @@ impl Envoy {
         EnvoyBuilder::new(&crate::root().join("envoy").join(format!("{name}.yaml")))
     }
 
-    async fn boot(dir: TempDir, config: PathBuf, concurrency: u32) -> Self {
-        let boot = Boot { config, concurrency };
+    async fn boot(dir: TempDir, boot: Boot) -> Self {
         let mut process = boot.spawn(dir.path());
         let admin = Door::Unix(admin_socket(dir.path()));
         let address = until_live(&mut process, &admin).await;
@@ -59,6 +60,11 @@ impl Envoy {
     /// Where its first listener accepts.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where the listener of this name accepts.
+    pub async fn address_of(&self, listener: &str) -> SocketAddr {
+        admin::listener(&self.admin, |status| status["name"] == listener).await
     }
 
     /// Its admin API.
@@ -125,6 +131,7 @@ impl Boot {
     fn spawn(&self, dir: &Path) -> Process {
         let mut command = Command::new(binary());
         command.arg("--config-path").arg(&self.config).args(["--concurrency", &self.concurrency.to_string()]);
+        command.args(["--drain-time-s", &self.drain_seconds.to_string()]);
         // Without a base id of its own an Envoy meddles with the others of this machine; access logs must not lag.
         command.args([
             "--use-dynamic-base-id",

@@ -23,6 +23,7 @@ pub mod nats;
 pub mod pki;
 pub mod process;
 pub mod sidecar;
+pub mod tcp_service;
 pub mod upstream;
 pub mod websocket;
 

@@ -32,10 +32,9 @@ pub(super) async fn keep(parts: Arc<Parts>, mut stopped: watch::Receiver<bool>) 
 async fn compact(parts: &Arc<Parts>, mut upkeep: Upkeep) -> Result<Upkeep, SidecarError> {
     let work = {
         let log = Arc::clone(parts.watching.plane.log());
-        let live =
-            parts.state.load().view().map_or(u64::MAX, |view| (view.revocations.len() + view.standings.len()) as u64);
+        let Some(view) = parts.state.load().view().cloned() else { return Ok(upkeep) };
         move || {
-            let done = upkeep.run(&log, live, clock::now());
+            let done = upkeep.run(&log, (&view.revocations, &view.standings), clock::now());
             (upkeep, done, log.stored())
         }
     };

@@ -7,12 +7,9 @@ use authz_core::{
     reason::{Class, Reason},
     time::Timestamp,
 };
-use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder, core::Collector,
-};
+use prometheus::{Encoder, Gauge, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
-use self::bundles::BundleGauges;
+use self::{bundles::BundleGauges, maker::Maker};
 use crate::{
     check::Source,
     degraded::Condition,
@@ -24,6 +21,7 @@ use crate::{
 
 mod bundles;
 mod fleet;
+mod maker;
 mod table;
 
 pub use self::fleet::FleetMetrics;
@@ -323,51 +321,6 @@ fn all_decisions(vector: &IntCounterVec) -> Vec<IntCounter> {
 
 fn slot(mode: Mode, source: Source, reason: Reason) -> usize {
     (mode as usize * Source::ALL.len() + source as usize) * Reason::ALL.len() + reason as usize
-}
-
-/// Makes metrics whose help stands in [`TABLE`], so that none lacks a sentence there.
-struct Maker<'r> {
-    registry: &'r Registry,
-}
-
-impl Maker<'_> {
-    fn help(name: &str) -> &'static str {
-        TABLE.iter().find(|row| row.name == name).map_or("", |row| row.help)
-    }
-
-    fn register<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C, prometheus::Error> {
-        self.registry.register(Box::new(collector.clone()))?;
-        Ok(collector)
-    }
-
-    fn counter(&self, name: &str) -> Result<IntCounter, prometheus::Error> {
-        self.register(IntCounter::new(name, Self::help(name))?)
-    }
-
-    fn counters(&self, name: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
-        self.register(IntCounterVec::new(Opts::new(name, Self::help(name)), labels)?)
-    }
-
-    fn gauge(&self, name: &str) -> Result<IntGauge, prometheus::Error> {
-        self.register(IntGauge::new(name, Self::help(name))?)
-    }
-
-    fn float(&self, name: &str) -> Result<Gauge, prometheus::Error> {
-        self.register(Gauge::new(name, Self::help(name))?)
-    }
-
-    fn gauges(&self, name: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
-        self.register(IntGaugeVec::new(Opts::new(name, Self::help(name)), labels)?)
-    }
-
-    fn histogram(&self, name: &str, buckets: &[f64]) -> Result<Histogram, prometheus::Error> {
-        self.register(Histogram::with_opts(HistogramOpts::new(name, Self::help(name)).buckets(buckets.to_vec()))?)
-    }
-
-    fn histograms(&self, name: &str, labels: &[&str], buckets: &[f64]) -> Result<HistogramVec, prometheus::Error> {
-        let options = HistogramOpts::new(name, Self::help(name)).buckets(buckets.to_vec());
-        self.register(HistogramVec::new(options, labels)?)
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge};
 
-use super::Maker;
+use super::maker::Maker;
 use crate::signals::fleet::follower::Refusal;
 
 /// Handles of the metrics of a fleet.

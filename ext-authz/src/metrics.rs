@@ -7,25 +7,24 @@ use authz_core::{
     reason::{Class, Reason},
     time::Timestamp,
 };
-use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder, core::Collector,
-};
+use prometheus::{Encoder, Gauge, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
-use self::bundles::BundleGauges;
+use self::{bundles::BundleGauges, maker::Maker};
 use crate::{
     check::Source,
     degraded::Condition,
     filters::session::Contradiction,
     identity::{Origin, TrustStore, workload_api::Feed},
-    signals::fleet::follower::Refusal,
     state::Part,
     tls::{Listener, Outcome},
 };
 
 mod bundles;
+mod fleet;
+mod maker;
 mod table;
 
+pub use self::fleet::FleetMetrics;
 pub use self::table::{MetricRow, TABLE};
 
 /// By which door a request came.
@@ -127,18 +126,8 @@ pub struct Metrics {
     pub view_age: Gauge,
     /// 1 while a stream of the Workload API is open and has brought a message.
     pub workload_api_up: IntGaugeVec,
-    /// 1 while the stream of the fleet is followed.
-    pub fleet_connected: IntGauge,
-    /// Connections to the stream of the fleet, by what became of them.
-    pub fleet_connects: IntCounterVec,
-    /// The end of the stream of the fleet.
-    pub fleet_end: IntGauge,
-    /// Signals that were published again.
-    pub fleet_publish_retries: IntCounter,
-    /// Times the stream of the fleet was refused, by why.
-    pub fleet_refusals: IntCounterVec,
-    /// 1 while it is refused.
-    pub fleet_refused: IntGauge,
+    /// How the stream of the fleet is followed.
+    pub fleet: FleetMetrics,
     /// What is held from the Workload API, by kind.
     pub workload_api_held: IntGaugeVec,
     /// What the streams of the Workload API brought, by stream and result.
@@ -194,12 +183,7 @@ impl Metrics {
             view_age: make.float("countersign_view_age_seconds")?,
             svid_reloads: make.counters("countersign_svid_reloads_total", &["result"])?,
             own_svid_expires: make.gauge("countersign_own_svid_expiration_timestamp_seconds")?,
-            fleet_connected: make.gauge("countersign_fleet_connected")?,
-            fleet_connects: make.counters("countersign_fleet_connects_total", &["result"])?,
-            fleet_end: make.gauge("countersign_fleet_end_seq")?,
-            fleet_publish_retries: make.counter("countersign_fleet_publish_retries_total")?,
-            fleet_refusals: make.counters("countersign_fleet_refusals_total", &["reason"])?,
-            fleet_refused: make.gauge("countersign_fleet_refused")?,
+            fleet: FleetMetrics::new(&make)?,
             workload_api_up: make.gauges("countersign_workload_api_up", &["stream"])?,
             workload_api_held: make.gauges("countersign_workload_api_held", &["kind"])?,
             workload_api_updates: make.counters("countersign_workload_api_updates_total", &["stream", "result"])?,
@@ -289,12 +273,6 @@ impl Metrics {
                 self.bundle_fetches.with_label_values(&[origin.as_str(), result]);
             }
         }
-        for result in ["connected", "failed", "lost"] {
-            self.fleet_connects.with_label_values(&[result]);
-        }
-        for reason in Refusal::NAMES {
-            self.fleet_refusals.with_label_values(&[reason]);
-        }
         for part in Part::ALL {
             self.ready.with_label_values(&[part.as_str()]).set(0);
         }
@@ -343,51 +321,6 @@ fn all_decisions(vector: &IntCounterVec) -> Vec<IntCounter> {
 
 fn slot(mode: Mode, source: Source, reason: Reason) -> usize {
     (mode as usize * Source::ALL.len() + source as usize) * Reason::ALL.len() + reason as usize
-}
-
-/// Makes metrics whose help stands in [`TABLE`], so that none lacks a sentence there.
-struct Maker<'r> {
-    registry: &'r Registry,
-}
-
-impl Maker<'_> {
-    fn help(name: &str) -> &'static str {
-        TABLE.iter().find(|row| row.name == name).map_or("", |row| row.help)
-    }
-
-    fn register<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C, prometheus::Error> {
-        self.registry.register(Box::new(collector.clone()))?;
-        Ok(collector)
-    }
-
-    fn counter(&self, name: &str) -> Result<IntCounter, prometheus::Error> {
-        self.register(IntCounter::new(name, Self::help(name))?)
-    }
-
-    fn counters(&self, name: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
-        self.register(IntCounterVec::new(Opts::new(name, Self::help(name)), labels)?)
-    }
-
-    fn gauge(&self, name: &str) -> Result<IntGauge, prometheus::Error> {
-        self.register(IntGauge::new(name, Self::help(name))?)
-    }
-
-    fn float(&self, name: &str) -> Result<Gauge, prometheus::Error> {
-        self.register(Gauge::new(name, Self::help(name))?)
-    }
-
-    fn gauges(&self, name: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
-        self.register(IntGaugeVec::new(Opts::new(name, Self::help(name)), labels)?)
-    }
-
-    fn histogram(&self, name: &str, buckets: &[f64]) -> Result<Histogram, prometheus::Error> {
-        self.register(Histogram::with_opts(HistogramOpts::new(name, Self::help(name)).buckets(buckets.to_vec()))?)
-    }
-
-    fn histograms(&self, name: &str, labels: &[&str], buckets: &[f64]) -> Result<HistogramVec, prometheus::Error> {
-        let options = HistogramOpts::new(name, Self::help(name)).buckets(buckets.to_vec());
-        self.register(HistogramVec::new(options, labels)?)
-    }
 }
 
 #[cfg(test)]

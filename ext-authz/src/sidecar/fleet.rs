@@ -30,11 +30,9 @@ pub(super) async fn joined(log: Log, config: &Config) -> Result<Log, SidecarErro
 /// Lets decisions begin once all that was revoked elsewhere is in force here, or once it is clear that it can't be had now.
 pub(super) async fn catch_up(parts: Arc<Parts>, mut stopped: watch::Receiver<bool>) -> Result<(), SidecarError> {
     let settle = async {
-        if let Some(mut fleet) = parts.watching.plane.fleet()
-            && let Ok(state) = fleet.wait_for(FleetState::is_settled).await
-        {
-            let FleetState { caught_up, end, .. } = *state;
-            drop(state);
+        let Some(mut fleet) = parts.watching.plane.fleet() else { return std::future::pending().await };
+        let settled = fleet.wait_for(FleetState::is_settled).await.map(|state| (state.caught_up, state.end));
+        if let Ok((caught_up, end)) = settled {
             parts.state.set_replayed();
             if caught_up {
                 info!(end = end.0, "caught up with the stream of signals");
@@ -42,11 +40,16 @@ pub(super) async fn catch_up(parts: Arc<Parts>, mut stopped: watch::Receiver<boo
                 warn!("going on with what was known of the stream of signals before the start");
             }
         }
-        std::future::pending::<()>().await;
+        // A plane that is gone asks for nothing more.
+        if fleet.wait_for(|state| state.must_restart).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        Err(SidecarError::Part { part: "fleet", why: BEHIND.to_owned() })
     };
     tokio::select! {
-        _ = stopped.wait_for(|stop| *stop) => {}
-        () = settle => {}
+        _ = stopped.wait_for(|stop| *stop) => Ok(()),
+        failed = settle => failed,
     }
-    Ok(())
 }
+
+const BEHIND: &str = "this sidecar was away for longer than the stream of signals reaches back; start it again, it then loads a snapshot";

@@ -6,6 +6,7 @@ pub mod follower;
 mod join;
 mod login;
 mod session;
+mod snapshot;
 mod state;
 mod stream;
 mod submit;
@@ -45,6 +46,7 @@ pub(super) struct Replica {
 pub(super) struct Fleet {
     shared: Arc<Shared>,
     driver: JoinHandle<()>,
+    keeper: JoinHandle<()>,
 }
 
 /// What the follower and those who submit share.
@@ -78,7 +80,8 @@ impl Fleet {
             metrics,
         });
         let driver = tokio::spawn(driver::run(Arc::clone(&shared)));
-        Self { shared, driver }
+        let keeper = tokio::spawn(snapshot::keep(Arc::clone(&shared)));
+        Self { shared, driver, keeper }
     }
 
     /// How we stand to the stream, from now on.
@@ -104,6 +107,7 @@ impl Fleet {
 impl Drop for Fleet {
     fn drop(&mut self) {
         self.driver.abort();
+        self.keeper.abort();
     }
 }
 
@@ -148,12 +152,17 @@ impl Shared {
         self.state.send_if_modified(|state| !std::mem::replace(&mut state.caught_up, true));
     }
 
+    /// A snapshot has what the stream lacks, and is loaded at the start only.
+    fn want_restart(&self) {
+        self.state.send_if_modified(|state| !std::mem::replace(&mut state.must_restart, true));
+    }
+
     fn reach(&self, head: Seq) {
         self.written.send_replace(head);
     }
 
     fn see_end(&self, last: Seq) {
-        self.metrics.fleet_end.set(i64::try_from(last.0).unwrap_or(i64::MAX));
+        self.metrics.fleet.end.set(i64::try_from(last.0).unwrap_or(i64::MAX));
         self.state.send_if_modified(|state| std::mem::replace(&mut state.end, last) != last);
     }
 
@@ -165,9 +174,9 @@ impl Shared {
         };
         let is_new = !self.session.borrow().as_ref().is_some_and(|old| Arc::ptr_eq(old, &session));
         if is_new {
-            self.metrics.fleet_connects.with_label_values(&["connected"]).inc();
-            self.metrics.fleet_connected.set(1);
-            self.metrics.fleet_refused.set(0);
+            self.metrics.fleet.connects.with_label_values(&["connected"]).inc();
+            self.metrics.fleet.connected.set(1);
+            self.metrics.fleet.refused.set(0);
             tracing::info!(stream = %self.config.stream, "following the stream of signals");
             self.state.send_modify(|state| {
                 state.reachable = true;
@@ -180,7 +189,7 @@ impl Shared {
     /// The connection is gone, or never was.
     fn part(&self, why: &str) {
         self.session.send_replace(None);
-        self.metrics.fleet_connected.set(0);
+        self.metrics.fleet.connected.set(0);
         let told = self.state.send_if_modified(|state| {
             let changed = state.reachable || state.trouble.as_deref() != Some(why);
             state.reachable = false;
@@ -195,12 +204,12 @@ impl Shared {
     /// The stream is there, and must not be followed.
     fn refuse(&self, kind: &'static str, why: Refused) {
         self.session.send_replace(None);
-        self.metrics.fleet_connected.set(0);
-        self.metrics.fleet_refused.set(1);
+        self.metrics.fleet.connected.set(0);
+        self.metrics.fleet.refused.set(1);
         if self.state.borrow().refused.as_ref() == Some(&why) {
             return;
         }
-        self.metrics.fleet_refusals.with_label_values(&[kind]).inc();
+        self.metrics.fleet.refusals.with_label_values(&[kind]).inc();
         let stream = &self.config.stream;
         tracing::error!(%stream, %why, "ALARM: the stream of signals is refused; what was revoked stays revoked, nothing new arrives");
         self.state.send_modify(|state| {

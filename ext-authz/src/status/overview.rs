@@ -153,7 +153,7 @@ impl Overview {
 }
 
 fn fleet(state: &FleetState) -> FleetStatus {
-    let FleetState { reachable, caught_up, end, refused, trouble } = state.clone();
+    let FleetState { reachable, caught_up, end, refused, trouble, .. } = state.clone();
     let (refused, remedy) = refused.map(|Refused { what, remedy }| (what, remedy)).unwrap_or_default();
     let trouble = trouble.unwrap_or_default();
     FleetStatus { reachable, caught_up, end_seq: end.0, refused, remedy, trouble }

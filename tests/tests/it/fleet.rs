@@ -4,6 +4,7 @@ mod joining;
 mod logins;
 mod losses;
 mod member;
+mod snapshots;
 
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@ use tokio::{sync::oneshot, time::MissedTickBehavior};
 
 use super::{
     Entry, Shared,
-    follower::{Answer, Effect, Follower, Input},
+    follower::{Answer, Effect, Follower, Input, StreamId},
     session::{Flow, Session, Unreached},
 };
 use crate::signals::{LogError, plane::Order};
@@ -171,7 +171,12 @@ impl Following {
             Effect::Bind(stream) => self.shared.bind(stream).await?,
             Effect::Confirm(asked) => self.shared.confirm(asked),
             Effect::Consume(after) => self.consume(after).await,
-            Effect::Load(_) => {
+            Effect::Load(at) => {
+                let kept = self.session.snapshot().await.unwrap_or_default();
+                let stream = self.shared.log.stream()?.map_or(StreamId(0), StreamId);
+                if kept.is_some_and(|kept| kept.reaches(stream, at.next())) {
+                    self.shared.want_restart();
+                }
                 for effect in self.follower.hear(Input::NoSnapshot) {
                     if let Effect::Refuse(refusal) = effect {
                         self.refuse(refusal);
@@ -224,7 +229,7 @@ impl Shared {
     }
 
     fn fail(&self, error: &Unreached) {
-        self.metrics.fleet_connects.with_label_values(&["failed"]).inc();
+        self.metrics.fleet.connects.with_label_values(&["failed"]).inc();
         match error {
             Unreached::Away(why) => self.part(why),
             Unreached::Unfit(why) => self.refuse("unfit", why.clone()),
@@ -232,7 +237,7 @@ impl Shared {
     }
 
     fn lose(&self, why: &str) {
-        self.metrics.fleet_connects.with_label_values(&["lost"]).inc();
+        self.metrics.fleet.connects.with_label_values(&["lost"]).inc();
         self.part(why);
     }
 }

@@ -220,9 +220,9 @@ impl<E: Clone + PartialEq, T: Copy + Ord> Follower<E, T> {
             return Some(Refusal::Behind { last, head });
         }
         // Without what was purged nothing can be compared; then all that follows is what we need.
-        let held = |at: Seq| at >= *first && at <= last && at > Seq(0);
+        let holds = |at: Seq| at >= *first && at <= last && at > Seq(0);
         let differs = match (found, tip) {
-            _ if !held(head) => false,
+            _ if !holds(head) => false,
             (Found::Entry(found), Some(tip)) => found != tip,
             (Found::Entry(_), None) => false,
             (Found::Nothing | Found::Unreadable, _) => true,
@@ -231,7 +231,7 @@ impl<E: Clone + PartialEq, T: Copy + Ord> Follower<E, T> {
             return Some(Refusal::Differs(head));
         }
         match next {
-            Found::Nothing if held(head.next()) => Some(Refusal::Hole(head.next())),
+            Found::Nothing if holds(head.next()) => Some(Refusal::Hole(head.next())),
             Found::Unreadable => Some(Refusal::Unreadable(head.next())),
             Found::Nothing | Found::Entry(_) => None,
         }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::{
     follower::Found,
     session::{Session, Unpublished, Unreached},
+    snapshot::{self, Unloaded},
 };
 use crate::{
     config::NatsConfig,
@@ -42,7 +43,7 @@ pub enum JoinError {
 /// Makes `log` fit to follow the stream. A replica stays as it is, unless it is to be imported; a log of its own is imported.
 pub async fn join(log: &Log, config: &NatsConfig) -> Result<(), JoinError> {
     if log.head() == Seq(0) || (log.stream()?.is_some() && !config.import) {
-        return Ok(());
+        return load(log, config).await;
     }
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -56,6 +57,25 @@ pub async fn join(log: &Log, config: &NatsConfig) -> Result<(), JoinError> {
             Err(Trouble::Away(why) | Trouble::Unfit(why)) => {
                 return Err(JoinError::Stream { stream: config.stream.clone(), head: log.head(), why });
             }
+        }
+    }
+}
+
+/// Loads a snapshot if the stream no longer has what comes next. A stream out of reach is no reason not to start.
+async fn load(log: &Log, config: &NatsConfig) -> Result<(), JoinError> {
+    let session = match Session::open(config, log.stream()?.is_some()).await {
+        Ok(session) => session,
+        Err(why) => {
+            tracing::warn!(%why, stream = %config.stream, "whether the stream of signals has all that comes next is not known");
+            return Ok(());
+        }
+    };
+    match snapshot::load_if_behind(&session, log).await {
+        Ok(()) => Ok(()),
+        Err(Unloaded::Log(error)) => Err(error.into()),
+        Err(Unloaded::Stream(why)) => {
+            tracing::warn!(why, stream = %config.stream, "no snapshot of the signals could be loaded");
+            Ok(())
         }
     }
 }
@@ -75,6 +95,15 @@ impl From<LogError> for Trouble {
 impl From<String> for Trouble {
     fn from(why: String) -> Self {
         Self::Away(why)
+    }
+}
+
+impl From<Unloaded> for Trouble {
+    fn from(error: Unloaded) -> Self {
+        match error {
+            Unloaded::Log(error) => Self::Log(error),
+            Unloaded::Stream(why) => Self::Away(why),
+        }
     }
 }
 
@@ -163,7 +192,8 @@ async fn rewrite(session: &Session, log: &Log) -> Result<(), Trouble> {
     aside.remove();
     let copy = Log::open(&aside.log)?;
     let end = session.extent().await?.last;
-    let mut flow = session.consume(Seq(0)).await?;
+    snapshot::load_if_behind(session, &copy).await?;
+    let mut flow = session.consume(copy.head()).await?;
     while copy.head() < end {
         let came = tokio::time::timeout(PATIENCE, flow.next()).await.map_err(|_| "no entry comes".to_owned())??;
         let mut entries = Vec::with_capacity(came.len());

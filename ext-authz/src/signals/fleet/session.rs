@@ -29,9 +29,9 @@ use crate::config::NatsConfig;
 
 /// A connection to a stream that is fit.
 pub(super) struct Session {
-    context: jetstream::Context,
-    stream: Stream<()>,
-    name: String,
+    pub(super) context: jetstream::Context,
+    pub(super) stream: Stream<()>,
+    pub(super) name: String,
     prefix: String,
     lost: watch::Receiver<bool>,
     complaint: Complaint,
@@ -77,11 +77,11 @@ type Complaint = Arc<Mutex<Option<String>>>;
 impl Session {
     /// Connects to one of the servers and makes sure of the stream, which is not made anew if it `has_been` there.
     pub(super) async fn open(config: &NatsConfig, has_been: bool) -> Result<Self, Unreached> {
-        let (lose, lost) = watch::channel(false);
+        let (ended, lost) = watch::channel(false);
         let complaint = Complaint::default();
         let heard = Arc::clone(&complaint);
         let options = login::options(config)?.event_callback(move |event| {
-            note(&event, &lose, &heard);
+            note(&event, &ended, &heard);
             std::future::ready(())
         });
         let client = options.connect(&config.servers[..]).await.map_err(|error| {

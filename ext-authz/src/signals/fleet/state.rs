@@ -15,6 +15,8 @@ pub struct FleetState {
     pub end: Seq,
     /// Why the stream is not followed although it is there; what was revoked stays so.
     pub refused: Option<Refused>,
+    /// Whether this sidecar was away for so long that it has to load a snapshot, which it does when it starts.
+    pub must_restart: bool,
     /// Why the stream is not reached, if it is not.
     pub trouble: Option<String>,
 }

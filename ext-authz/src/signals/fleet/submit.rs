@@ -83,7 +83,7 @@ impl Shared {
                 None => return Err(self.unavailable(self.why_not(why))),
             }
             tried = true;
-            self.metrics.fleet_publish_retries.inc();
+            self.metrics.fleet.publish_retries.inc();
             tokio::time::sleep(RETRY_AFTER).await;
         }
     }

@@ -99,5 +99,5 @@ async fn a_stream_that_would_forget_is_refused_with_what_to_change() {
         why.contains("max_age 86400s (must be unlimited)") && why.contains("nats stream edit countersign"),
         "{why}"
     );
-    assert_eq!(one.metrics.fleet_refusals.with_label_values(&["unfit"]).get(), 1);
+    assert_eq!(one.metrics.fleet.refusals.with_label_values(&["unfit"]).get(), 1);
 }

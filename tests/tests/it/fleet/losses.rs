@@ -53,14 +53,14 @@ async fn a_stream_from_an_old_copy_is_refused_and_followed_again_once_it_is_whol
     nats.restart().await;
     let why = one.refuses().await;
     assert!(why.contains("it ends at 1, and this sidecar has seen it at 2") && why.contains("import: true"), "{why}");
-    assert_eq!((one.metrics.fleet_refused.get(), one.plane.head()), (1, Seq(2)), "what was revoked stays so");
+    assert_eq!((one.metrics.fleet.refused.get(), one.plane.head()), (1, Seq(2)), "what was revoked stays so");
     let error = one.plane.submit(signal("c")).await.unwrap_err();
     assert!(error.to_string().contains("the stream is refused"), "{error}");
     nats.kill();
     copy(&whole, &nats.store());
     nats.restart().await;
     assert_eq!(one.insist(signal("c")).await.seq, Seq(3));
-    assert_eq!((one.metrics.fleet_refused.get(), one.state().refused), (0, None));
+    assert_eq!((one.metrics.fleet.refused.get(), one.state().refused), (0, None));
 }
 
 #[tokio::test]

@@ -24,8 +24,8 @@ impl Stream {
     }
 
     fn at(&self, seq: Seq) -> Found<u32> {
-        let index = seq.0.checked_sub(self.first).and_then(|index| self.entries.get(index as usize));
-        index.copied().flatten().map_or(Found::Nothing, Found::Entry)
+        let index = seq.0.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
+        index.and_then(|index| self.entries.get(index)).copied().flatten().map_or(Found::Nothing, Found::Entry)
     }
 
     fn answer(&self, question: Question<u32>, asked: u64) -> Input<u32, u64> {
@@ -186,7 +186,7 @@ impl World {
 
     fn step(&mut self, event: &Event) {
         match event {
-            Event::Append => self.stream.entries.push(Some(100 + self.stream.entries.len() as u32)),
+            Event::Append => self.stream.entries.push(Some(100 + u32::try_from(self.stream.entries.len()).unwrap())),
             Event::Ask => {
                 let asked = self.ends_when_asked.len() as u64;
                 self.ends_when_asked.push(self.stream.last());

@@ -23,6 +23,9 @@ pub struct Config {
     /// Whether answers from memory also go into the filter state for the access log (`log_hits`, default false);
     /// it costs each of them a host call.
     pub log_hits: bool,
+    /// Whether memory is used only while the sidecar is heard (`link_lost`: `lease`, the default, answers until the lease
+    /// is over; `deny` answers nothing from memory once the stream is gone).
+    pub forgets_lost_link: bool,
 }
 
 /// Which kind of filter of Envoy the module is in.
@@ -44,6 +47,7 @@ impl Default for Config {
             max_callers: 4096,
             max_connections: 16_384,
             log_hits: false,
+            forgets_lost_link: false,
         }
     }
 }
@@ -77,6 +81,7 @@ impl Config {
             max_callers: fields.size("max_callers", 1, default.max_callers),
             max_connections: fields.size("max_connections", 1, default.max_connections),
             log_hits: fields.switch("log_hits", default.log_hits),
+            forgets_lost_link: fields.forgets_lost_link("link_lost", default.forgets_lost_link),
         }
     }
 }
@@ -117,6 +122,15 @@ impl Fields {
         }
     }
 
+    fn forgets_lost_link(&mut self, name: &str, default: bool) -> bool {
+        match self.object.remove(name) {
+            None => default,
+            Some(Value::String(text)) if text == "lease" => false,
+            Some(Value::String(text)) if text == "deny" => true,
+            Some(other) => self.wrong(name, &other, "\"lease\" or \"deny\"", default),
+        }
+    }
+
     fn switch(&mut self, name: &str, default: bool) -> bool {
         match self.object.remove(name) {
             None => default,
@@ -153,7 +167,8 @@ impl Fields {
     }
 }
 
-const KNOWN: &str = "layer, cluster, decide_timeout_ms, max_decisions, max_callers, max_connections, log_hits";
+const KNOWN: &str =
+    "layer, cluster, decide_timeout_ms, max_decisions, max_callers, max_connections, log_hits, link_lost";
 
 #[cfg(test)]
 mod tests {
@@ -171,7 +186,7 @@ mod tests {
     #[test]
     fn every_field_can_be_set() {
         let json = r#"{"layer":"tcp","cluster":"pdp","decide_timeout_ms":50,"max_decisions":0,"max_callers":1,"max_connections":2,
-            "log_hits":true}"#;
+            "log_hits":true,"link_lost":"deny"}"#;
         let expected = Config {
             layer: Layer::Tcp,
             cluster: "pdp".into(),
@@ -180,15 +195,25 @@ mod tests {
             max_callers: 1,
             max_connections: 2,
             log_hits: true,
+            forgets_lost_link: true,
         };
         assert_eq!(Config::parse(json.as_bytes()), Ok(expected));
     }
 
     #[test]
     fn all_errors_are_reported_at_once() {
-        let json = r#"{"layer":"udp","cluster":"","decide_timeout_ms":0,"max_decisions":-1,"max_callers":1.5,"log_hits":"no","colour":1}"#;
+        let json = r#"{"layer":"udp","cluster":"","decide_timeout_ms":0,"max_decisions":-1,"max_callers":1.5,"log_hits":"no","link_lost":"allow","colour":1}"#;
         let InvalidConfig(errors) = Config::parse(json.as_bytes()).unwrap_err();
-        let named = ["layer", "cluster", "decide_timeout_ms", "max_decisions", "max_callers", "log_hits", "colour"];
+        let named = [
+            "layer",
+            "cluster",
+            "decide_timeout_ms",
+            "max_decisions",
+            "max_callers",
+            "log_hits",
+            "link_lost",
+            "colour",
+        ];
         assert_eq!(errors.len(), named.len(), "{errors:?}");
         for (error, name) in errors.iter().zip(named) {
             assert!(error.contains(name), "{error} should name {name}");

@@ -79,6 +79,7 @@ pub struct Machine {
     stats: Stats,
     told: Stats,
     local_decisions: u64,
+    forgets_lost_link: bool,
     key: Vec<u8>,
 }
 
@@ -115,6 +116,7 @@ impl Machine {
             stats: Stats::default(),
             told: Stats::default(),
             local_decisions: 0,
+            forgets_lost_link: config.forgets_lost_link,
             key: Vec::new(),
         }
     }

@@ -141,6 +141,8 @@ pub struct HitsRecord {
     /// The number of its report: together with the VM it tells a count that is in the trail twice, once by each of two
     /// runs of the sidecar, if the first did not live to confirm it.
     pub report: u64,
+    /// Whether the last of them were answered while the filter did not hear us.
+    pub link_lost: bool,
 }
 
 /// Denials a filter made on its own.
@@ -178,7 +180,7 @@ impl Record {
             Self::Hits(it) => json!({
                 "kind": "filter_hits", "time": rfc3339(it.at), "decision_id": it.decision_id, "count": it.count,
                 "verdict": it.verdict.as_str(), "reason": it.reason, "caller": it.caller, "filter": it.filter,
-                "report": it.report,
+                "report": it.report, "link_lost": it.link_lost,
             }),
             Self::Local(it) => json!({
                 "kind": "filter_local", "time": rfc3339(it.at), "verdict": "deny", "reason": it.reason,

@@ -35,6 +35,7 @@ impl Bookings<'_> {
                 caller: hits.caller.chars().take(2048).collect(),
                 filter: self.filter.to_owned(),
                 report: report.number,
+                link_lost: hits.link_lost,
             }));
         }
         for local in &report.local {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use authz_core::{decision::Verdict, reason::Reason};
+use authz_core::{decision::Verdict, reason::Reason, time::Timestamp};
 use authz_wire::link;
 use hashbrown::HashMap;
 
@@ -15,6 +15,7 @@ pub struct Ledger {
     local: HashMap<Reason, u64>,
     unreceived: VecDeque<Batch>,
     last_number: u64,
+    lost_since: Option<Timestamp>,
 }
 
 /// Counts under one number; once sent they never change, so that receiving them twice can be noticed.
@@ -31,9 +32,9 @@ pub struct Batch {
 /// What a count is kept under.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Line {
-    Decision(u128),
+    Decision(u128, bool),
     /// Beyond [`MAX_LINES`] a count loses its decision and caller, but is not lost.
-    Rest(Verdict, Reason),
+    Rest(Verdict, Reason, bool),
 }
 
 /// Decisions with counts of their own that wait to be sent.
@@ -47,17 +48,27 @@ impl Ledger {
     /// Adds answers given from memory.
     pub fn add(&mut self, tallies: impl IntoIterator<Item = Tally>) {
         for tally in tallies {
-            let id = tally.kept.id.0;
-            let known = self.hits.contains_key(&Line::Decision(id));
-            if known || self.hits.len() < MAX_LINES {
-                merge(self.hits.entry(Line::Decision(id)).or_insert_with(|| wire::no_hits(&tally.kept)), &tally);
+            let link_lost = self.lost_since.is_some_and(|lost| tally.last >= lost);
+            let none = || link::Hits { link_lost, ..wire::no_hits(&tally.kept) };
+            let line = Line::Decision(tally.kept.id.0, link_lost);
+            if self.hits.contains_key(&line) || self.hits.len() < MAX_LINES {
+                merge(self.hits.entry(line).or_insert_with(none), &tally);
             } else {
-                let rest = self.hits.entry(Line::Rest(tally.kept.verdict, tally.kept.reason));
-                let anonymous =
-                    || link::Hits { decision_id: Vec::new(), caller: String::new(), ..wire::no_hits(&tally.kept) };
+                let rest = self.hits.entry(Line::Rest(tally.kept.verdict, tally.kept.reason, link_lost));
+                let anonymous = || link::Hits { decision_id: Vec::new(), caller: String::new(), ..none() };
                 merge(rest.or_insert_with(anonymous), &tally);
             }
         }
+    }
+
+    /// The sidecar is not heard any more: what is answered from `now` on is marked.
+    pub fn lose_link(&mut self, now: Timestamp) {
+        self.lost_since.get_or_insert(now);
+    }
+
+    /// The sidecar is heard, and all that was answered meanwhile is in here.
+    pub fn find_link(&mut self) {
+        self.lost_since = None;
     }
 
     /// Adds one answer given without the sidecar.

@@ -13,6 +13,8 @@ pub enum Metric {
     Hits,
     /// Milliseconds until memory may not be used any more.
     LeaseRemaining,
+    /// Workers that do not hear their sidecar.
+    LinkLost,
     /// Requests for which the sidecar was asked.
     Misses,
     /// Allowed requests that have not ended.
@@ -32,6 +34,7 @@ impl Metric {
         Self::Denied,
         Self::Hits,
         Self::LeaseRemaining,
+        Self::LinkLost,
         Self::Misses,
         Self::OpenStreams,
         Self::Resets,
@@ -46,6 +49,7 @@ impl Metric {
             Self::Denied => "countersign.denied",
             Self::Hits => "countersign.hits",
             Self::LeaseRemaining => "countersign.lease_remaining_ms",
+            Self::LinkLost => "countersign.link_lost",
             Self::Misses => "countersign.misses",
             Self::OpenStreams => "countersign.open_streams",
             Self::Resets => "countersign.resets",
@@ -56,7 +60,7 @@ impl Metric {
 
     /// Whether it can go down.
     pub const fn is_gauge(self) -> bool {
-        matches!(self, Self::CachedDecisions | Self::LeaseRemaining | Self::OpenStreams)
+        matches!(self, Self::CachedDecisions | Self::LeaseRemaining | Self::LinkLost | Self::OpenStreams)
     }
 }
 
@@ -90,6 +94,8 @@ pub struct Stats {
     pub open_streams: u64,
     /// See [`Metric::LeaseRemaining`].
     pub lease_remaining_ms: u64,
+    /// See [`Metric::LinkLost`].
+    pub link_lost: u64,
 }
 
 impl Stats {
@@ -114,7 +120,7 @@ impl Stats {
 
     /// These numbers without the sizes: what remains when the VM goes.
     pub fn without_sizes(&self) -> Self {
-        Self { cached_decisions: 0, open_streams: 0, lease_remaining_ms: 0, ..*self }
+        Self { cached_decisions: 0, open_streams: 0, lease_remaining_ms: 0, link_lost: 0, ..*self }
     }
 
     fn change(&self, metric: Metric, told: &Self) -> Change {
@@ -130,6 +136,7 @@ impl Stats {
             Metric::Denied => self.denied,
             Metric::Hits => self.hits,
             Metric::LeaseRemaining => self.lease_remaining_ms,
+            Metric::LinkLost => self.link_lost,
             Metric::Misses => self.misses,
             Metric::OpenStreams => self.open_streams,
             Metric::Resets => self.resets,

@@ -21,7 +21,7 @@ impl Machine {
         let Some(update) = update::parse(bytes) else {
             // It may have been a revocation: nothing from memory until a new stream has brought it.
             self.lease.drop_all();
-            self.watch.closed(now);
+            self.lose_link(now);
             let line = "the sidecar sent a message that is no Update: lease dropped, reconnecting".into();
             return vec![Effect::Close, Effect::Log(Level::Warn, line)];
         };
@@ -40,7 +40,7 @@ impl Machine {
         match self.watch.due(now, self.lease.interval_ms()) {
             Due::Connect => self.connect(now, &mut effects),
             Due::GiveUp => {
-                self.watch.closed(now);
+                self.lose_link(now);
                 let line = "the sidecar has said nothing for too long: reconnecting".into();
                 effects.extend([Effect::Close, Effect::Log(Level::Warn, line)]);
             }
@@ -53,10 +53,22 @@ impl Machine {
 
     /// The Watch stream has ended or could not be opened.
     pub fn disconnected(&mut self, now: Timestamp) -> Vec<Effect> {
-        if self.watch.is_up() && self.watch.closed(now) {
+        if self.watch.is_up() && self.lose_link(now) {
             return vec![Effect::Log(Level::Warn, "the stream from the sidecar ended: reconnecting".into())];
         }
         Vec::new()
+    }
+
+    /// Nothing comes from the sidecar any more; returns whether anything had come on that stream.
+    fn lose_link(&mut self, now: Timestamp) -> bool {
+        let was_good = self.watch.closed(now);
+        if was_good {
+            self.ledger.lose_link(now);
+        }
+        if self.forgets_lost_link {
+            self.lease.drop_all();
+        }
+        was_good
     }
 
     /// The VM goes: its sizes no longer count.
@@ -173,6 +185,9 @@ impl Machine {
         if flush {
             let counted = self.decisions.collect(self.ledger.room());
             self.ledger.add(counted);
+            if self.watch.is_heard() {
+                self.ledger.find_link();
+            }
             while let Some(report) = self.ledger.cut().map(wire::report) {
                 let report = link::Report { gauges: Some(self.stats_at(now).gauges()), ..report };
                 effects.push(self.send(report));
@@ -191,12 +206,13 @@ impl Machine {
         Effect::Send(link::Report { enforced_seq: self.reached.seq.0, ..report }.encode_to_vec())
     }
 
-    fn stats_at(&self, now: Timestamp) -> Stats {
+    pub(super) fn stats_at(&self, now: Timestamp) -> Stats {
         let size = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
         Stats {
             cached_decisions: size(self.decisions.len()),
             open_streams: size(self.streams.len()),
             lease_remaining_ms: self.lease.remaining_ms(now),
+            link_lost: u64::from(!self.watch.is_heard()),
             ..self.stats
         }
     }

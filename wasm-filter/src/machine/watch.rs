@@ -111,6 +111,11 @@ impl Watch {
         self.heard = now;
     }
 
+    /// Whether the stream is open and something has come down it.
+    pub fn is_heard(&self) -> bool {
+        self.is_up() && self.good
+    }
+
     /// Whether the stream is open.
     pub fn is_up(&self) -> bool {
         matches!(self.state, State::Up)

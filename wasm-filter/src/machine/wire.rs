@@ -14,6 +14,7 @@ pub fn no_hits(kept: &Kept) -> link::Hits {
         reason: kept.reason.as_str().into(),
         caller: kept.caller.credential().id().as_str().into(),
         last_ms: 0,
+        link_lost: false,
     }
 }
 

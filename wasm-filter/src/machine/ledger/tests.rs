@@ -54,8 +54,23 @@ fn beyond_its_bounds_a_count_loses_its_name_but_is_not_lost() {
     ledger.add((0..lines).map(|id| tally(id, 2, 1)));
     ledger.add([tally(5, 2, 1)]);
     assert_eq!(ledger.room(), 0);
-    let rest = ledger.hits.get(&Line::Rest(Verdict::Allow, Reason::Permit)).unwrap();
+    let rest = ledger.hits.get(&Line::Rest(Verdict::Allow, Reason::Permit, false)).unwrap();
     assert_eq!((rest.count, &*rest.caller, &*rest.decision_id), (200, "", &[][..]));
     let sum: u64 = ledger.hits.values().map(|hits| hits.count).sum();
     assert_eq!(u128::from(sum), 2 * lines + 2);
+}
+
+#[test]
+fn what_was_answered_while_the_sidecar_was_not_heard_has_lines_of_its_own() {
+    let mut ledger = Ledger::default();
+    ledger.add([tally(1, 2, 50)]);
+    ledger.lose_link(Timestamp::from_millis(60));
+    ledger.lose_link(Timestamp::from_millis(70));
+    ledger.add([tally(1, 3, 59), tally(1, 5, 60), tally(1, 1, 65)]);
+    ledger.find_link();
+    ledger.add([tally(1, 7, 90)]);
+    let batch = ledger.cut().unwrap();
+    let mut lines: Vec<_> = batch.hits.iter().map(|hits| (hits.link_lost, hits.count)).collect();
+    lines.sort_unstable();
+    assert_eq!(lines, [(false, 12), (true, 6)]);
 }

@@ -33,6 +33,46 @@ fn a_vm_that_was_never_connected_asks_each_time_and_uses_the_answers() {
 }
 
 #[test]
+fn a_lost_link_ends_memory_only_where_that_is_configured() {
+    for forgets_lost_link in [false, true] {
+        let mut rig = Rig::unconnected(&Config { forgets_lost_link, ..Config::default() });
+        rig.connect();
+        rig.learn(1, "/x", &allow("/a", 1, 1));
+        rig.machine.disconnected(rig.at());
+        let expected = if forgets_lost_link { "-" } else { "allow permit /a" };
+        assert_eq!(verdict(rig.recall(1, "/x").as_ref()), expected);
+        assert_eq!(rig.machine.stats_at(rig.at()).link_lost, 1);
+        rig.now += 200;
+        rig.connect();
+        rig.learn(1, "/x", &allow("/a", 1, 1));
+        assert_eq!(verdict(rig.recall(1, "/x").as_ref()), "allow permit /a");
+        assert_eq!(rig.machine.stats_at(rig.at()).link_lost, 0);
+    }
+}
+
+#[test]
+fn what_memory_answered_while_the_link_was_lost_is_reported_as_such() {
+    let mut rig = Rig::new();
+    rig.learn(1, "/x", &allow("/a", 1, 1));
+    rig.recall(1, "/x");
+    rig.now += 10;
+    rig.machine.disconnected(rig.at());
+    rig.recall(1, "/x");
+    rig.now += 200;
+    rig.connect();
+    rig.tick();
+    let hits: Vec<_> =
+        rig.reports.iter().flat_map(|report| &report.hits).map(|hits| (hits.link_lost, hits.count)).collect();
+    assert_eq!(hits, [(true, 2)], "the last of them");
+    rig.learn(1, "/x", &allow("/a", 1, 1));
+    rig.recall(1, "/x");
+    rig.now += 1000;
+    rig.tick();
+    let last = rig.reports.iter().flat_map(|report| &report.hits).last().map(|hits| hits.link_lost);
+    assert_eq!(last, Some(false));
+}
+
+#[test]
 fn a_clock_that_steps_back_ends_the_lease() {
     let mut rig = Rig::new();
     rig.learn(1, "/x", &allow("/a", 1, 1));

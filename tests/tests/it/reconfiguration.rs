@@ -51,7 +51,7 @@ async fn requests_and_connections_are_decided_by_one_module_in_one_envoy() {
     for vm in ["countersign-tcp", "countersign"] {
         // With the same name they share a VM; each has a memory and a stream from the sidecar of its own all the same.
         let share = move |config: &mut Value| *config.pointer_mut(VM_OF_CONNECTIONS).unwrap() = json!(vm);
-        decides_both(build().envoy(|envoy| envoy.and_listener_of("tcp-filter").change(share)).start().await).await;
+        decides_both(build().envoy(move |envoy| envoy.and_listener_of("tcp-filter").change(share)).start().await).await;
     }
 }
 

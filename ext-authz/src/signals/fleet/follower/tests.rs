@@ -131,6 +131,9 @@ fn what_was_purged_comes_by_snapshot_or_the_stream_is_refused() {
     let mut without = joiner.clone();
     let refusal = Refusal::Purged { first: Seq(5), next: Seq(2) };
     assert_eq!(without.hear(Input::NoSnapshot), [Effect::Refuse(refusal)]);
+    let mut ahead = joiner.clone();
+    ahead.hear(Input::Loaded(Seq(0), 9));
+    assert_eq!(ahead.head(), Seq(1), "what is older than ours takes nothing back");
     joiner.hear(Input::Loaded(Seq(5), 14));
     assert_eq!(ask(&mut joiner, &stream, 2), [Effect::Consume(Seq(5))]);
     assert_eq!(joiner.hear(Input::Entry(Seq(6), 15)), [Effect::Write(Seq(6), 15), Effect::Confirm(2)]);

@@ -18,6 +18,7 @@ pub mod door;
 pub mod envoy;
 pub mod eventually;
 pub mod mesh;
+pub mod model;
 pub mod pki;
 pub mod process;
 pub mod sidecar;

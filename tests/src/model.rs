@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use stateright::{Checker, CheckerBuilder, Expectation, Model};
+use stateright::{Checker, Expectation, HasDiscoveries, Model};
 
 /// What a search came to.
 pub struct Found {
@@ -28,22 +28,32 @@ pub struct Found {
     pub unseen: Vec<&'static str>,
 }
 
+/// A model that can be told to let nothing more happen.
+pub trait Limited: Model {
+    /// From this moment on no state leads anywhere.
+    fn stop_at(&mut self, end: Instant);
+}
+
 /// Searches breadth first, the shortest ways first, to `depth` steps or until `patience` is over; `watch` hears of the progress.
-pub fn search<M>(model: M, depth: usize, patience: Duration, mut watch: impl FnMut(usize, usize, Duration)) -> Found
+pub fn search<M>(mut model: M, depth: usize, patience: Duration, mut watch: impl FnMut(usize, usize, Duration)) -> Found
 where
-    M: Model + Send + Sync + 'static,
+    M: Limited + Send + Sync + 'static,
     M::State: Clone + Debug + Hash + PartialEq + Send + Sync + 'static,
     M::Action: Clone + Debug + PartialEq + Send + Sync,
 {
     let started = Instant::now();
-    let builder: CheckerBuilder<M> = model.checker().target_max_depth(depth).timeout(patience).threads(threads());
-    let checker = builder.spawn_bfs();
-    while !checker.is_done() && started.elapsed() < patience + Duration::from_secs(5) {
+    model.stop_at(started + patience);
+    let mut checker =
+        model.checker().target_max_depth(depth).finish_when(HasDiscoveries::AnyFailures).threads(threads()).spawn_bfs();
+    let handles = checker.handles();
+    while handles.iter().any(|handle| !handle.is_finished()) {
         std::thread::sleep(Duration::from_millis(200));
         watch(checker.unique_state_count(), checker.max_depth(), started.elapsed());
     }
+    for handle in handles {
+        handle.join().expect("the model itself is at fault");
+    }
     let took = started.elapsed();
-    let checker = checker.join();
     let mut found = Found {
         states: checker.unique_state_count(),
         depth: checker.max_depth(),
@@ -82,5 +92,5 @@ fn steps(actions: &[impl Debug]) -> String {
 }
 
 fn threads() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+    1
 }

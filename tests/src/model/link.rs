@@ -12,12 +12,17 @@ mod judge;
 mod sidecar;
 mod world;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Instant,
 };
 
 use stateright::{Model, Property};
+
+use super::Limited;
 
 pub use self::{
     actions::Action,
@@ -34,6 +39,8 @@ pub struct LinkModel {
     pub seed: Seed,
     /// Of how many states one is tried for whether it would still converge.
     pub sample: u64,
+    /// From when on nothing happens any more.
+    pub end: Option<Instant>,
     /// What was seen to be possible, and is not looked for again.
     pub seen: Arc<AtomicBool>,
 }
@@ -55,6 +62,10 @@ impl Model for LinkModel {
         next.take(&action, &self.bounds);
         next.settle();
         Some(next)
+    }
+
+    fn within_boundary(&self, _: &World) -> bool {
+        self.end.is_none_or(|end| Instant::now() < end)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
@@ -90,10 +101,16 @@ impl Model for LinkModel {
     }
 }
 
+impl Limited for LinkModel {
+    fn stop_at(&mut self, end: Instant) {
+        self.end = Some(end);
+    }
+}
+
 impl LinkModel {
     /// A model that makes no mistake, and tries every `sample`th state for whether it converges.
     pub fn new(bounds: Bounds, sample: u64) -> Self {
-        Self { bounds, seed: Seed::None, sample, seen: Arc::default() }
+        Self { bounds, seed: Seed::None, sample, end: None, seen: Arc::default() }
     }
 
     /// The same with a mistake.
@@ -102,19 +119,45 @@ impl LinkModel {
     }
 }
 
-/// What `make test` searches: a few faults at a time.
-pub fn brief() -> Vec<(&'static str, LinkModel)> {
-    vec![("link: a stream breaks", LinkModel::new(Bounds { seconds: 3, requests: 1, breaks: 1, ..Bounds::QUIET }, 16))]
+/// What is searched: a name, the model, and how many steps the tests go; `make model` goes as far as time allows.
+pub fn models() -> Vec<(&'static str, LinkModel, usize)> {
+    let quiet = || Bounds { requests: 1, ..Bounds::QUIET };
+    let model = |bounds| LinkModel::new(bounds, 8);
+    let again = &[Said::Revoke, Said::Restore, Said::Revoke];
+    vec![
+        ("link: nothing fails", model(Bounds { seconds: 4, ..quiet() }), 12),
+        ("link: streams break", model(Bounds { seconds: 3, breaks: 2, losses: 1, ..quiet() }), 9),
+        ("link: the sidecar crashes", model(Bounds { seconds: 4, crashes: 2, ..quiet() }), 9),
+        ("link: the filter crashes", model(Bounds { seconds: 3, filter_crashes: 1, ..quiet() }), 9),
+        ("link: entries are not at hand", model(Bounds { seconds: 3, gaps: 2, breaks: 1, ..quiet() }), 9),
+        ("link: the filter's clock is slow", model(Bounds { seconds: 5, standstills: 2, ..Bounds::QUIET }), 13),
+        ("link: revoked again", model(Bounds { signals: again, seconds: 3, requests: 2, ..Bounds::QUIET }), 9),
+        ("link: the log is set back", model(Bounds { signals: again, crashes: 1, rollbacks: 1, ..Bounds::QUIET }), 12),
+        (
+            "link: everything",
+            model(Bounds {
+                signals: &[Said::Revoke, Said::RevokeOther],
+                seconds: 6,
+                standstills: 1,
+                requests: 2,
+                breaks: 2,
+                losses: 1,
+                crashes: 1,
+                filter_crashes: 1,
+                gaps: 1,
+                rollbacks: 0,
+            }),
+            7,
+        ),
+    ]
 }
 
-/// What `make model` searches, as far as time allows: every fault, more than once.
-pub fn deep() -> Vec<(&'static str, LinkModel)> {
-    let quiet = Bounds::QUIET;
+/// Mistakes made on purpose: a model that has to find each, and in how many steps.
+pub fn seeded() -> Vec<(LinkModel, usize)> {
+    let model = |bounds, seed| LinkModel::new(bounds, u64::MAX).with(seed);
     vec![
-        ("link: nothing", LinkModel::new(Bounds { seconds: 3, requests: 1, ..quiet.clone() }, 1)),
-        ("link: break", LinkModel::new(Bounds { seconds: 3, requests: 1, breaks: 1, ..quiet.clone() }, 1)),
-        ("link: crash", LinkModel::new(Bounds { seconds: 4, requests: 1, crashes: 1, ..quiet.clone() }, 1)),
-        ("link: gap", LinkModel::new(Bounds { seconds: 2, requests: 1, gaps: 1, ..quiet.clone() }, 1)),
-        ("link: drift", LinkModel::new(Bounds { seconds: 4, standstills: 2, ..quiet.clone() }, 1)),
+        (model(Bounds::QUIET, Seed::AckBeforeApply), 8),
+        (model(Bounds { requests: 1, ..Bounds::QUIET }, Seed::InsertWithoutSeqCheck), 11),
+        (model(Bounds { seconds: 4, ..Bounds::QUIET }, Seed::LeaseFromArrival), 13),
     ]
 }

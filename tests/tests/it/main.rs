@@ -17,6 +17,7 @@ mod harness;
 mod hops;
 mod listeners;
 mod malformed;
+mod model;
 mod operations;
 mod paths;
 mod refusals;

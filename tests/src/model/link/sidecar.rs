@@ -96,7 +96,7 @@ impl World {
                 }
             }
         }
-        link.take(&report, registry, &mut out, now);
+        link.take(&report, registry, *published, &mut out, now);
         let id = link.id;
         self.used.gaps += gaps;
         self.known.unnoticed |= unnoticed;
@@ -167,7 +167,14 @@ impl Link {
         self.cursor = published;
     }
 
-    fn take(&mut self, report: &Report, registry: &mut Registry, out: &mut Vec<Update>, now: std::time::Instant) {
+    fn take(
+        &mut self,
+        report: &Report,
+        registry: &mut Registry,
+        published: u64,
+        out: &mut Vec<Update>,
+        now: std::time::Instant,
+    ) {
         let Some((_, instance)) = &self.connection else { return };
         let heard = self.session.hear(report, now);
         if let Some(acknowledged) = heard.acknowledged {
@@ -177,7 +184,7 @@ impl Link {
         if let Some(until) = heard.lease_until {
             registry.lease_granted(instance, &"envoy".into(), until);
         }
-        out.extend(self.session.answer(report, registry.received(instance, report.number)));
+        out.extend(self.session.answer(report, registry.received(instance, report.number), Seq(published)));
     }
 }
 

@@ -24,6 +24,7 @@ mod refusals;
 mod reload;
 mod restart;
 mod revocation;
+mod slow_filters;
 mod status;
 mod stress;
 mod tcp;

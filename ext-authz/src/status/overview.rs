@@ -14,8 +14,11 @@ use crate::{
     identity::{Held, Missing, Origin, OwnIdentity, TrustStore},
     metrics::Metrics,
     readiness::Readiness,
+    signals::{FleetState, Refused},
     state::{Snapshot, State},
-    wire::control::{AuditStatus, BundleStatus, FilterStatus, LogStatus, OwnStatus, PolicyStatus, StatusResponse},
+    wire::control::{
+        AuditStatus, BundleStatus, FilterStatus, FleetStatus, LogStatus, OwnStatus, PolicyStatus, StatusResponse,
+    },
 };
 
 /// The parts that are looked at.
@@ -56,7 +59,7 @@ impl Overview {
             identity: Some(self.identity()),
             bundles: self.bundles(),
             policy: Some(self.policy(&snapshot)),
-            log: Some(self.log(&snapshot)),
+            log: Some(self.log(&snapshot, instant)),
             filters: self.filters(now, instant),
             audit: Some(self.audit()),
             ready: self.readiness.is_ready(),
@@ -97,8 +100,11 @@ impl Overview {
         }
     }
 
-    fn log(&self, snapshot: &Snapshot) -> LogStatus {
+    fn log(&self, snapshot: &Snapshot, now: Instant) -> LogStatus {
         let view = snapshot.view();
+        let standing = self.watching.degraded.assess(now);
+        let (condition, conduct) =
+            standing.trouble.map_or(("", ""), |(condition, conduct)| (condition.as_str(), conduct.as_str()));
         let (contradicted_at, contradiction) = self.watching.log_news.last().unwrap_or_default();
         LogStatus {
             contradiction,
@@ -107,6 +113,10 @@ impl Overview {
             head_seq: view.map_or(0, |view| view.seq.0),
             revocations: view.map_or(0, |view| count(view.revocations.len())),
             taken: self.readiness.takes_signals(),
+            degraded: condition.to_owned(),
+            conduct: conduct.to_owned(),
+            view_age_ms: standing.view_age.map(millis),
+            fleet: self.watching.plane.fleet().map(|state| fleet(&state.borrow())),
         }
     }
 
@@ -140,6 +150,13 @@ impl Overview {
             lost_at_ms: self.metrics.audit_lost_at().map_or(0, Timestamp::as_millis),
         }
     }
+}
+
+fn fleet(state: &FleetState) -> FleetStatus {
+    let FleetState { reachable, caught_up, end, refused, trouble } = state.clone();
+    let (refused, remedy) = refused.map(|Refused { what, remedy }| (what, remedy)).unwrap_or_default();
+    let trouble = trouble.unwrap_or_default();
+    FleetStatus { reachable, caught_up, end_seq: end.0, refused, remedy, trouble }
 }
 
 fn held_bundle(trust_domain: &authz_core::identity::TrustDomain, origin: Origin, held: &Held) -> BundleStatus {

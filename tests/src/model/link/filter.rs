@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use authz_wire::link::{DecideResponse, Report, Update};
 use prost::Message;
-use wasm_filter::{Answer, Effect, Machine, Next, Question};
+use wasm_filter::{Answer, Effect, Machine, Next, Question, Subject};
 
 use super::{
     bounds::Seed,
@@ -51,8 +51,7 @@ impl World {
         let question = Question {
             stream: request,
             connection: CONNECTION,
-            headers: cast::headers(),
-            protocol: "HTTP/2".to_owned(),
+            subject: Subject::Request { headers: cast::headers(), protocol: "HTTP/2".to_owned() },
             peer_certificate: Vec::new(),
         };
         filter.machine.ask(question);

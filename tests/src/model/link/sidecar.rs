@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use authz_core::{signal::Seq, time::Timestamp};
+use authz_core::{scope::Scope, signal::Seq, time::Timestamp};
 use authz_wire::link::{Report, Update};
 use countersign::{
     filters::{
@@ -92,11 +92,12 @@ impl World {
                 start => {
                     unnoticed = !is_true && !matches!(start, Start::Contradicted(_));
                     gaps = u8::from(gap == Gap::Yes);
-                    link.resync(view, *published, &past, &mut out, now);
+                    link.resync(*published, &past, &mut out, now);
                 }
             }
         }
         link.take(&report, registry, *published, &mut out, now);
+        link.answer_held(&report, view, &mut out);
         let id = link.id;
         self.used.gaps += gaps;
         self.known.unnoticed |= unnoticed;
@@ -111,7 +112,7 @@ impl World {
         let link = &mut links[at];
         let mut out = Vec::new();
         if gap == Gap::Yes {
-            link.resync(view, *published, &past, &mut out, now);
+            link.resync(*published, &past, &mut out, now);
         } else {
             // The ring has them as they were applied.
             let mut applied = View::default();
@@ -159,12 +160,21 @@ impl World {
 }
 
 impl Link {
-    fn resync(&mut self, view: &View, published: u64, past: &[Said], out: &mut Vec<Update>, now: std::time::Instant) {
+    fn resync(&mut self, published: u64, past: &[Said], out: &mut Vec<Update>, now: std::time::Instant) {
         out.push(self.session.resync());
-        let mut marks = view.revocations.iter();
-        out.extend(std::iter::from_fn(|| Session::revoked(view.seq, &mut marks)));
-        out.push(self.session.resynced(Seq(published), &Past(past), now));
+        let update = self.session.resynced(Seq(published), &Past(past), now);
+        out.push(Update { ask_held: true, ..update });
         self.cursor = published;
+    }
+
+    fn answer_held(&self, report: &Report, view: &View, out: &mut Vec<Update>) {
+        let Some(held) = &report.held else { return };
+        let scopes: Vec<Scope> = held.scopes.iter().map(|scope| scope.parse().expect("the filter's own")).collect();
+        let mut marks = scopes.iter().flat_map(|scope| view.revocations.marks(scope).map(move |mark| (scope, mark)));
+        out.extend(std::iter::from_fn(|| Session::revoked(view.seq, &mut marks)));
+        if !held.more {
+            out.push(Update { held_answered: true, ..Update::default() });
+        }
     }
 
     fn take(

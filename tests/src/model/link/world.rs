@@ -11,7 +11,7 @@ use countersign::{
     filters::{Connection, Registry, session::Session},
     state::View,
 };
-use wasm_filter::{Answer, Arrival, Config, Identity, Machine, Peer};
+use wasm_filter::{Answer, Arrival, Config, Identity, Machine, Peer, Wanted};
 
 use super::{
     bounds::{Said, Seed},
@@ -157,7 +157,11 @@ impl World {
         // A copy is asked: looking changes nothing.
         let mut machine = self.filter.machine.clone();
         let headers = cast::headers();
-        let arrival = Arrival { stream: u32::MAX, connection: CONNECTION, headers: &headers, protocol: "" };
+        let arrival = Arrival {
+            stream: u32::MAX,
+            connection: CONNECTION,
+            asked: Wanted::Request { headers: &headers, protocol: "" },
+        };
         matches!(machine.recall(&arrival, cast::timestamp(self.filter_now())), Some(Answer::Allow(..)))
     }
 

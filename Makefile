@@ -8,6 +8,7 @@ TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
 BENCH_ARGS ?=
 TEST_ARGS ?=
 FUZZ_SECONDS ?= 10
+MODEL_ARGS ?=
 
 # What the tests, the demo and the benchmarks need beside their own code. The tests fail when one is missing.
 export COUNTERSIGN_ENVOY = $(or $(ENVOY),$(CURDIR)/target/envoy/bin/envoy)
@@ -42,6 +43,11 @@ bench: envoy nats wasm ## Measure against other ways to authorize, in one run: t
 	scripts/wasm.sh loadtest/empty-filter empty
 	$(BUILD_RELEASE) --bin countersign --bin loadtest
 	"$(TARGET_DIR)/release/loadtest" suite $(BENCH_ARGS)
+
+.PHONY: model
+model: ## Search the models of the protocols deeper than the tests do (MODEL_ARGS="--minutes 30 --only break")
+	$(BUILD_RELEASE) --bin model
+	"$(TARGET_DIR)/release/model" $(MODEL_ARGS)
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZ_SECONDS (10); FUZZ_TARGETS="xfcc link" picks some

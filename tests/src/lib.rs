@@ -19,6 +19,7 @@ pub mod door;
 pub mod envoy;
 pub mod eventually;
 pub mod mesh;
+pub mod model;
 pub mod nats;
 pub mod pki;
 pub mod process;

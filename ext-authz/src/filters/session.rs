@@ -173,10 +173,13 @@ impl Session {
         Heard { acknowledged: self.acknowledge(Seq(report.enforced_seq), now), lease_until }
     }
 
-    /// The answer to a report, if it gets one.
-    pub fn answer(&self, report: &Report, received: Received) -> Option<Update> {
+    /// The answer to a report, if it gets one. `published` is how far the log was in force here after the lease was booked.
+    ///
+    /// INVARIANT: a lease goes out behind everything that was in force when it was booked. Whoever found before that no lease
+    /// stands in the way of a revocation, and said so, stays right. A filter that gets none for once asks again.
+    pub fn answer(&self, report: &Report, received: Received, published: Seq) -> Option<Update> {
         let ttl_ms = u64::try_from(self.terms.ttl.as_millis()).unwrap_or(u64::MAX);
-        let lease = (report.beat != 0).then_some(Lease { beat: report.beat, ttl_ms });
+        let lease = (report.beat != 0 && self.delivered >= published).then_some(Lease { beat: report.beat, ttl_ms });
         let is_due = lease.is_some() || report.number != 0;
         is_due.then(|| Update { lease, received_report: received.highest, ..Update::default() })
     }

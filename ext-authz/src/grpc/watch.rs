@@ -130,11 +130,11 @@ impl Watch {
         self.wait_until_live().await?;
         self.send_plan_if_new().await?;
         let mut tail = self.begin(hello).await?;
-        self.take(handle, first).await?;
+        self.take(handle, first, &mut tail).await?;
         let mut overdue = Overdue::default();
         loop {
             tokio::select! {
-                report = next(reports) => { let report = report?; self.take(handle, &report).await?; }
+                report = next(reports) => { let report = report?; self.take(handle, &report, &mut tail).await?; }
                 entries = tail.next() => match entries {
                     Ok(entries) => self.pass_on(&entries).await?,
                     Err(TailEnd::Closed) => return Ok(()),
@@ -237,7 +237,7 @@ impl Watch {
     }
 
     /// Books what a report says and answers it.
-    async fn take(&mut self, handle: &FilterHandle, report: &Report) -> Result<(), End> {
+    async fn take(&mut self, handle: &FilterHandle, report: &Report, tail: &mut Tail) -> Result<(), End> {
         let now = Instant::now();
         self.session.set_terms(Terms::of(self.shared.degraded.lease(self.shared.lease, now)));
         let heard = self.session.hear(report, now);
@@ -249,6 +249,10 @@ impl Watch {
             handle.lease_granted(until);
             self.shared.metrics.leases.inc();
         }
+        let published = self.shared.plane.head();
+        if heard.lease_until.is_some() {
+            self.bring_to(published, tail).await?;
+        }
         if let Some(gauges) = report.gauges {
             self.vitals.take(gauges);
         }
@@ -257,13 +261,25 @@ impl Watch {
             let bookings = Bookings { metrics: &self.shared.metrics, audit: &self.shared.audit, filter: &self.name };
             bookings.book(report, clock::now());
         }
-        if let Some(update) = self.session.answer(report, received) {
+        if let Some(update) = self.session.answer(report, received, published) {
             self.send(update).await?;
         }
         match &report.held {
             Some(held) => self.answer_held(held).await,
             None => Ok(()),
         }
+    }
+
+    /// Passes on what there is up to `published`, before a lease goes out.
+    async fn bring_to(&mut self, published: Seq, tail: &mut Tail) -> Result<(), End> {
+        while self.session.delivered() < published {
+            match tail.ready() {
+                Ok(entries) if entries.is_empty() => break,
+                Ok(entries) => self.pass_on(&entries).await?,
+                Err(_) => *tail = self.resync().await?,
+            }
+        }
+        Ok(())
     }
 
     fn measure(&self, seq: Seq, is_news: bool) {

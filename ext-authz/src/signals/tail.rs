@@ -63,6 +63,13 @@ impl Tail {
         Ok(entries)
     }
 
+    /// The next entries, if there are any already.
+    pub fn ready(&mut self) -> Result<Vec<Entry>, TailEnd> {
+        let entries = self.ring.after(self.cursor).ok_or(TailEnd::NotAtHand(self.cursor))?;
+        self.cursor = entries.last().map_or(self.cursor, |entry| entry.seq);
+        Ok(entries)
+    }
+
     /// The last position handed out.
     pub fn cursor(&self) -> Seq {
         self.cursor

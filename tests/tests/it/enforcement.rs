@@ -127,6 +127,16 @@ async fn a_filter_that_comes_from_a_longer_log_does_not_count_as_enforcing_what_
     std::fs::remove_file(mesh.signal_log().with_extension("redb.head")).unwrap();
     mesh.sidecar.restart().await;
     until_filters(&mesh, 2.0).await;
+    eventually("what the filters say of it", async || {
+        let said = mesh.sidecar.metric("countersign_log_contradictions_total", &[r#"how="ahead""#]).await;
+        (said == 2.0).then_some(())
+    })
+    .await;
+    let line = mesh.audited("the contradiction", |line| line["kind"] == "log").await;
+    assert_eq!(line["result"], "contradicted", "{line}");
+    let status = mesh.countersign(&["status"]).await;
+    let told = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert!(told.contains("the log was set back or exchanged"), "{told}");
     mesh.envoy.process().signal("STOP");
     let (code, said) = revoke(&mesh, "trust-domain:else.test", &["--timeout", "500ms"]).await;
     assert_eq!((code, count(&said, "enforcing")), (3, 0), "{said}");

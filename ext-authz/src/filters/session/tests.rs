@@ -120,16 +120,28 @@ fn a_lease_is_booked_from_now_and_answered_with_its_beat() {
     let received = Received { is_new: false, highest: 7 };
     let beat = Report { beat: 4, ..Report::default() };
     assert_eq!(session.hear(&beat, now).lease_until, Some(now + LEASE));
-    let answer = session.answer(&beat, received).unwrap();
+    let answer = session.answer(&beat, received, Seq(0)).unwrap();
     assert_eq!((answer.lease, answer.received_report), (Some(Lease { beat: 4, ttl_ms: 2900 }), 7));
-    assert_eq!(session.answer(&ack(3), received), None);
-    assert!(session.answer(&Report { number: 9, ..Report::default() }, received).unwrap().lease.is_none());
+    assert_eq!(session.answer(&ack(3), received, Seq(0)), None);
+    assert!(session.answer(&Report { number: 9, ..Report::default() }, received, Seq(0)).unwrap().lease.is_none());
 }
 
 #[test]
 fn a_filter_is_told_less_than_what_is_counted_with() {
     let terms = Terms::of(Duration::from_millis(3200));
     assert_eq!((terms.lease.as_millis(), terms.ttl.as_millis()), (3200, 3000));
+}
+
+#[test]
+fn a_lease_never_goes_out_before_what_was_in_force_when_it_was_booked() {
+    let (mut session, now) = (Session::new(TERMS), Instant::now());
+    session.resume(Seq(2), &PAST);
+    let beat = Report { beat: 4, ..Report::default() };
+    let received = Received { is_new: false, highest: 0 };
+    session.hear(&beat, now);
+    assert_eq!(session.answer(&beat, received, Seq(3)), None);
+    session.pass_on(&[entry(3)], &RevocationSet::default(), &PAST, now);
+    assert!(session.answer(&beat, received, Seq(3)).is_some());
 }
 
 #[test]

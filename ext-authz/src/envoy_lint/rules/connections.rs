@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        model::Model,
+        model::{Filter, Model},
         spot::{Hole, Spot},
     },
     Rule, error, warning,
@@ -32,7 +32,7 @@ fn wasm_sees_no_connections(model: &Model<'_>) -> Vec<Hole> {
 }
 
 fn tcp_proxy_reads_late(model: &Model<'_>) -> Vec<Hole> {
-    let held = model.chains().filter(|chain| chain.network_decider().is_some_and(|filter| filter.is_wasm()));
+    let held = model.chains().filter(|chain| chain.network_decider().is_some_and(Filter::is_wasm));
     let proxies = held.filter_map(|chain| chain.tcp_proxy()?.settings.clone());
     let late = proxies.filter(|settings| settings.get("max_early_data_bytes").is_none());
     late.map(|settings| settings.hole("max_early_data_bytes is not set")).collect()

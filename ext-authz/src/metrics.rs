@@ -15,6 +15,7 @@ use prometheus::{
 use self::bundles::BundleGauges;
 use crate::{
     check::Source,
+    filters::session::Contradiction,
     identity::{Origin, TrustStore, workload_api::Feed},
     state::Part,
     tls::{Listener, Outcome},
@@ -67,6 +68,12 @@ pub struct Metrics {
     pub filter_streams: IntGauge,
     /// Connected filter VMs.
     pub filters: IntGauge,
+    /// Filters whose stream the sidecar ended, by reason.
+    pub filters_cut: IntCounterVec,
+    /// Times that a filter did not acknowledge in time.
+    pub filters_overdue: IntCounter,
+    /// Filters that had seen another past of the log, by how it differs.
+    pub log_contradictions: IntCounterVec,
     /// Leases granted.
     pub leases: IntCounter,
     /// Seconds from acceptance of a signal to a filter's acknowledgement.
@@ -137,6 +144,9 @@ impl Metrics {
             filter_cached: make.gauge("countersign_filter_cached_decisions")?,
             filter_streams: make.gauge("countersign_filter_open_streams")?,
             filters: make.gauge("countersign_filters")?,
+            filters_cut: make.counters("countersign_filters_cut_total", &["reason"])?,
+            filters_overdue: make.counter("countersign_filters_overdue_total")?,
+            log_contradictions: make.counters("countersign_log_contradictions_total", &["how"])?,
             leases: make.counter("countersign_leases_granted_total")?,
             enforcement: make.histogram("countersign_enforcement_seconds", ENFORCEMENTS)?,
             resyncs: make.counter("countersign_filter_resyncs_total")?,
@@ -222,6 +232,12 @@ impl Metrics {
         }
         for event in ["deny", "miss", "reset", "stale"] {
             self.filter_events.with_label_values(&[event]);
+        }
+        for reason in ["refused", "stuck"] {
+            self.filters_cut.with_label_values(&[reason]);
+        }
+        for contradiction in Contradiction::ALL {
+            self.log_contradictions.with_label_values(&[contradiction.as_str()]);
         }
         for kind in ["revoke", "restore"] {
             self.signals.with_label_values(&[kind]);

@@ -8,6 +8,7 @@ mod callers;
 mod chains;
 mod decisions;
 mod effect;
+mod fingerprint;
 mod lease;
 mod ledger;
 mod peers;
@@ -30,7 +31,6 @@ use authz_core::{
     plan::Plan,
     reason::Reason,
     revocation::RevocationSet,
-    signal::Seq,
     time::Timestamp,
 };
 use hashbrown::HashMap;
@@ -44,11 +44,12 @@ pub use self::{
 };
 use self::{
     callers::Callers, chains::Chains, decisions::Decisions, lease::Lease, ledger::Ledger, peers::Peers, recent::Recent,
-    request::Pending, streams::Streams, watch::Watch,
+    request::Pending, streams::Streams, update::Reached, watch::Watch,
 };
 use crate::config::Config;
 
 /// Everything one VM remembers.
+#[derive(Clone)]
 pub struct Machine {
     identity: Identity,
     peers: Peers,
@@ -58,8 +59,9 @@ pub struct Machine {
     revocations: RevocationSet,
     plan: Option<Plan>,
     recent: Recent,
-    enforced: Seq,
-    resyncing: bool,
+    reached: Reached,
+    // From a resync's beginning until its end: the invalidations known before it.
+    before_resync: Option<Recent>,
     lease: Lease,
     streams: Streams,
     pending: HashMap<u32, Pending>,
@@ -73,7 +75,7 @@ pub struct Machine {
 }
 
 /// Who this VM is to the sidecar.
-#[derive(Clone, Debug)]
+#[derive(Clone, Hash, Debug)]
 pub struct Identity {
     /// Unlike that of any other VM, now or earlier.
     pub instance: [u8; 16],
@@ -93,8 +95,8 @@ impl Machine {
             revocations: RevocationSet::default(),
             plan: None,
             recent: Recent::default(),
-            enforced: Seq::default(),
-            resyncing: false,
+            reached: Reached::default(),
+            before_resync: None,
             lease: Lease::default(),
             streams: Streams::default(),
             pending: HashMap::new(),

@@ -9,8 +9,7 @@ use authz_core::{
     reason::Class,
 };
 use futures_util::Stream;
-use tokio::sync::{mpsc, watch};
-use tokio_stream::wrappers::ReceiverStream;
+use tokio::sync::watch;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
@@ -20,6 +19,7 @@ use crate::{
     grpc::{
         basis::basis,
         desk::{Answered, Asked, Desk},
+        outbox::outbox,
         watch::{Watch, Watching},
     },
     identity::{PresentedCertificate, TrustDigest},
@@ -33,9 +33,6 @@ pub struct LinkService {
     watching: Arc<Watching>,
     stopped: watch::Receiver<bool>,
 }
-
-/// Updates a filter may lag behind before its watch waits for it.
-const BACKLOG: usize = 256;
 
 impl LinkService {
     /// Answers filters at this desk; their watches end once `stopped` holds true.
@@ -73,7 +70,7 @@ impl Link for LinkService {
     type WatchStream = Pin<Box<dyn Stream<Item = Result<Update, Status>> + Send>>;
 
     async fn watch(&self, request: Request<Streaming<Report>>) -> Result<Response<Self::WatchStream>, Status> {
-        let (updates, receiver) = mpsc::channel(BACKLOG);
+        let (updates, outgoing) = outbox();
         let filter = Watch::new(Arc::clone(&self.watching), updates);
         let mut stopped = self.stopped.clone();
         tokio::spawn(async move {
@@ -82,7 +79,7 @@ impl Link for LinkService {
                 _ = stopped.wait_for(|stop| *stop) => {}
             }
         });
-        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+        Ok(Response::new(Box::pin(outgoing)))
     }
 }
 

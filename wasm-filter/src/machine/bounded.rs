@@ -1,10 +1,14 @@
 //! A map that forgets what came first when it is full; it knows nothing of what it holds.
 
-use std::{collections::VecDeque, hash::Hash};
+use std::{
+    collections::VecDeque,
+    hash::{Hash, Hasher},
+};
 
 use hashbrown::{Equivalent, HashMap};
 
 /// A map of at most `limit` entries.
+#[derive(Clone)]
 pub struct Bounded<K, V> {
     limit: usize,
     stamp: u64,
@@ -13,6 +17,7 @@ pub struct Bounded<K, V> {
     order: VecDeque<(u64, K)>,
 }
 
+#[derive(Clone)]
 struct Entry<V> {
     stamp: u64,
     value: V,
@@ -79,6 +84,17 @@ impl<K: Hash + Eq + Clone, V> Bounded<K, V> {
         if self.order.len() > 2 * self.entries.len() + 16 {
             let entries = &self.entries;
             self.order.retain(|(stamp, key)| entries.get(key).is_some_and(|entry| entry.stamp == *stamp));
+        }
+    }
+}
+
+/// The entries in the order in which they would have to go.
+impl<K: Hash + Eq, V: Hash> Hash for Bounded<K, V> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for (stamp, key) in &self.order {
+            if let Some(entry) = self.entries.get(key).filter(|entry| entry.stamp == *stamp) {
+                (key, &entry.value).hash(state);
+            }
         }
     }
 }

@@ -1,6 +1,9 @@
 //! The callers the sidecar has verified, by the digest of their certificate; it verifies nobody and judges nothing.
 
-use std::sync::Arc;
+use std::{
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use authz_core::{
     decision::DecisionId,
@@ -12,6 +15,7 @@ use hashbrown::{HashMap, HashSet};
 use super::bounded::Bounded;
 
 /// A bounded number of verified callers.
+#[derive(Clone)]
 pub struct Callers {
     known: Bounded<Digest, Known>,
     lines: HashMap<SpiffeId, Line>,
@@ -19,6 +23,7 @@ pub struct Callers {
 }
 
 /// One of them.
+#[derive(Clone)]
 pub struct Known {
     /// Who it is.
     pub caller: Arc<Caller>,
@@ -30,6 +35,7 @@ pub struct Known {
 }
 
 /// What the certificates of one ID share.
+#[derive(Clone)]
 struct Line {
     generation: u64,
     certificates: usize,
@@ -87,6 +93,19 @@ impl Callers {
         if line.certificates == 0 {
             self.lines.remove(id);
         }
+    }
+}
+
+/// What the certificates of one ID share follows from them.
+impl Hash for Callers {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.known, self.last_generation).hash(state);
+    }
+}
+
+impl Hash for Known {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.caller.credential(), self.generation, self.refusal).hash(state);
     }
 }
 

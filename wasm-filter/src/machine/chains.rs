@@ -12,7 +12,25 @@ use hashbrown::Equivalent;
 use super::bounded::Bounded;
 
 /// A bounded number of headers with more than one element, each with the chain the sidecar found in it.
-pub struct Chains(Bounded<Told, Arc<Chain>>);
+#[derive(Clone)]
+pub struct Chains(Bounded<Told, Found>);
+
+/// What the sidecar found in a header.
+#[derive(Clone)]
+struct Found(Arc<Chain>);
+
+impl Hash for Found {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hops().iter().for_each(|hop| hop.credential().hash(state));
+        self.0.reach().hash(state);
+    }
+}
+
+impl Hash for Chains {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
 
 /// A header and the certificate it came with.
 #[derive(Clone, PartialEq, Eq)]
@@ -92,16 +110,16 @@ impl Chains {
             return Behind::Nobody;
         };
         // What no longer holds in a part is another chain now.
-        let holds = |chain: &&Arc<Chain>| chain.hops().iter().all(|hop| hop.credential().holds_at(now));
+        let holds = |Found(chain): &&Found| chain.hops().iter().all(|hop| hop.credential().holds_at(now));
         let known = self.0.get(&Telling { digest, header: &header }).filter(holds);
-        known.map_or(Behind::Unknown, |chain| Behind::Known(Arc::clone(chain)))
+        known.map_or(Behind::Unknown, |Found(chain)| Behind::Known(Arc::clone(chain)))
     }
 
     /// Remembers what the sidecar found in the header of such a request.
     pub fn learn<'l>(&mut self, digest: &Digest, lines: impl Iterator<Item = (&'l str, &'l [u8])>, chain: &Arc<Chain>) {
         if let Some(header) = several(lines).filter(|header| header.len() <= MAX_HEADER) {
             let told = Told { digest: *digest, header: header.into_owned().into_boxed_slice() };
-            self.0.insert(told, Arc::clone(chain));
+            self.0.insert(told, Found(Arc::clone(chain)));
         }
     }
 

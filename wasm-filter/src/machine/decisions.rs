@@ -1,7 +1,7 @@
 //! Decisions by exact key, a bounded number of them, with the hits not yet counted; it does not know what a key means.
 
 use std::{
-    hash::{BuildHasher, Hasher},
+    hash::{self, BuildHasher, Hasher},
     sync::Arc,
 };
 
@@ -14,6 +14,7 @@ use authz_core::{
 use hashbrown::{DefaultHashBuilder, HashSet, HashTable};
 
 /// A cache with clock eviction: what was asked for since the hand came by last stays.
+#[derive(Clone)]
 pub struct Decisions {
     limit: usize,
     seed: [u8; 16],
@@ -61,6 +62,7 @@ pub enum Miss {
     TooOld,
 }
 
+#[derive(Clone)]
 struct Slot {
     hash: u64,
     key: Box<[u8]>,
@@ -210,6 +212,21 @@ impl Decisions {
 impl Slot {
     fn tally(self) -> Option<Tally> {
         (self.hits > 0).then_some(Tally { kept: self.kept, count: self.hits, last: self.last_hit })
+    }
+}
+
+/// What is kept and what goes next; the hits not yet counted decide nothing.
+impl hash::Hash for Decisions {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        hash::Hash::hash(&(self.hand, &self.free, &self.slots), state);
+    }
+}
+
+impl hash::Hash for Slot {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Kept { id, verdict, reason, holds_until, generation, caller } = &self.kept;
+        let kept = (id, verdict, reason, holds_until, generation, caller.credential());
+        hash::Hash::hash(&(&self.key, self.asked_for, kept), state);
     }
 }
 

@@ -8,7 +8,7 @@ use authz_core::{
 };
 
 /// A ring of invalidations above a floor.
-#[derive(Default)]
+#[derive(Clone, Hash, Default)]
 pub struct Recent {
     // INVARIANT: every invalidation above the floor is in the ring; what is at or below it may be forgotten.
     floor: Seq,

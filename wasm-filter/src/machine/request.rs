@@ -35,6 +35,7 @@ pub struct Question {
 }
 
 /// A request that waits for the sidecar.
+#[derive(Clone)]
 pub struct Pending {
     /// What it was asked.
     pub asked: link::DecideRequest,

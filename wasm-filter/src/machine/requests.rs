@@ -99,7 +99,8 @@ impl Machine {
         let Some(response) = response::parse(bytes).filter(|response| pending.fits(response)) else {
             return Next::Answer(self.refuse(Reason::LinkInvalid));
         };
-        let overtook = |caller: &Arc<Caller>| self.recent.overtook(response.seq, caller.scopes());
+        let known = || self.before_resync.iter().chain([&self.recent]);
+        let overtook = |caller: &Arc<Caller>| known().any(|it| it.overtook(response.seq, caller.scopes()));
         if response.caller.iter().chain(response.chain.hops()).any(overtook) {
             return self.ask_again(stream, pending);
         }

@@ -1,17 +1,21 @@
 //! Requests that were allowed and have not ended, each with its caller and who is behind it; it ends none itself.
 
-use std::sync::Arc;
+use std::{
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use authz_core::{facts::Caller, hops::Chain, revocation::RevocationSet, time::Timestamp};
 use hashbrown::HashMap;
 
 /// Live requests by the number of their context.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Streams {
     live: HashMap<u32, Party>,
 }
 
 /// Who a request rests on.
+#[derive(Clone)]
 struct Party {
     caller: Arc<Caller>,
     behind: Option<Arc<Chain>>,
@@ -47,6 +51,18 @@ impl Streams {
     /// How many there are.
     pub fn len(&self) -> usize {
         self.live.len()
+    }
+}
+
+impl Hash for Streams {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let mut live: Vec<(&u32, &Party)> = self.live.iter().collect();
+        live.sort_by_key(|(stream, _)| **stream);
+        for (stream, Party { caller, behind }) in live {
+            (stream, caller.credential()).hash(state);
+            let hops = behind.iter().flat_map(|chain| chain.hops());
+            hops.for_each(|hop| hop.credential().hash(state));
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
     Machine, Stats,
     effect::{Effect, Level},
     recent::Recent,
-    update::{self, Invalidation, NewPlan, Update},
+    update::{self, Invalidation, NewPlan, Reached, Update},
     watch::Due,
     wire,
 };
@@ -81,30 +81,30 @@ impl Machine {
     }
 
     fn apply(&mut self, update: Update, now: Timestamp, effects: &mut Vec<Effect>) {
-        let Update { plan, resync, invalidations, seq, lease, received_report } = update;
+        let Update { plan, resync, invalidations, reached, lease, received_report } = update;
         if let Some(plan) = plan {
             self.replace_plan(plan, effects);
         }
         if resync {
             self.resync();
         }
-        let changed = resync || !invalidations.is_empty();
+        let changed = resync || !invalidations.is_empty() || reached.is_some();
         if !invalidations.is_empty() {
             self.invalidate(invalidations, now, effects);
         }
-        if let Some(seq) = seq {
+        if let Some(reached) = reached {
             // What a resync brought is the state at this position, whatever came before.
-            if std::mem::take(&mut self.resyncing) {
-                self.recent.raise(seq);
+            if self.before_resync.take().is_some() {
+                self.recent.raise(reached.seq);
             }
-            self.enforced = seq;
+            self.reached = reached;
         }
         if let Some((beat, ttl_ms)) = lease {
             self.lease.grant(beat, ttl_ms);
             self.watch.beat_within(now, self.lease.interval_ms());
         }
         self.ledger.received(received_report);
-        if changed || seq.is_some() {
+        if changed {
             effects.push(self.send(link::Report::default()));
         }
     }
@@ -129,9 +129,11 @@ impl Machine {
 
     fn resync(&mut self) {
         self.revocations = RevocationSet::default();
+        // INVARIANT: what was in force here once is not undone by an answer older than it, which may still be on its way.
+        let before = self.before_resync.take().unwrap_or_else(|| std::mem::take(&mut self.recent));
         self.forget_all(Seq::default());
-        self.enforced = Seq::default();
-        self.resyncing = true;
+        self.before_resync = Some(before);
+        self.reached = Reached::default();
     }
 
     /// INVARIANT: what rests on a scope is gone from memory, and answers decided earlier are known to be too old,
@@ -210,7 +212,8 @@ impl Machine {
         let hello = link::Hello {
             instance: self.identity.instance.into(),
             node: self.identity.node.clone(),
-            last_seq: self.enforced.0,
+            last_seq: self.reached.seq.0,
+            last_fingerprint: self.reached.fingerprint.to_vec(),
             version: env!("CARGO_PKG_VERSION").into(),
         };
         effects.push(Effect::Open);
@@ -238,7 +241,7 @@ impl Machine {
     }
 
     fn send(&self, report: link::Report) -> Effect {
-        Effect::Send(link::Report { enforced_seq: self.enforced.0, ..report }.encode_to_vec())
+        Effect::Send(link::Report { enforced_seq: self.reached.seq.0, ..report }.encode_to_vec())
     }
 
     fn stats_at(&self, now: Timestamp) -> Stats {

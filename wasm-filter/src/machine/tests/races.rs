@@ -116,3 +116,33 @@ fn a_caller_verified_under_other_bundles_has_no_share_in_what_its_namesake_is_al
         assert_eq!(verdict(rig.recall(1, "/x").as_ref()), "-", "{in_flight}: an old certificate of the same workload");
     }
 }
+
+#[test]
+fn an_answer_older_than_what_was_in_force_before_a_resync_is_not_used_while_it_lasts() {
+    let mut rig = Rig::new();
+    rig.meet(1);
+    let stream = rig.ask(1, "/x");
+    rig.update(&revoked(5, "spiffe-id:spiffe://td/a"));
+    // The beginning of a resync, before the part that names the revocation again; twice, as when the stream breaks in between.
+    for _ in 0..2 {
+        rig.update(&link::Update { resync: true, ..Default::default() });
+    }
+    assert!(matches!(rig.answer(stream, &allow("/a", 1, 4)), Next::Ask(_)), "it was used");
+    assert_eq!(verdict(rig.recall(1, "/x").as_ref()), "-");
+    rig.learn(2, "/x", &allow("/b", 2, 1));
+    assert_eq!(verdict(rig.recall(2, "/x").as_ref()), "allow permit /b", "others are not concerned");
+}
+
+#[test]
+fn after_a_resync_from_a_log_that_is_behind_its_answers_are_good_again() {
+    let empty = || link::Update { fingerprint: vec![0; 32], ..Default::default() };
+    for end in [link::Update { seq: 2, ..Default::default() }, empty()] {
+        let mut rig = Rig::new();
+        rig.update(&revoked(5, "spiffe-id:spiffe://td/a"));
+        rig.update(&link::Update { resync: true, ..Default::default() });
+        let seq = end.seq;
+        rig.update(&end);
+        rig.learn(1, "/x", &allow("/a", 1, seq));
+        assert_eq!(verdict(rig.recall(1, "/x").as_ref()), "allow permit /a", "{seq}");
+    }
+}

@@ -381,9 +381,10 @@ proptest! {
             }
         }
         let [seq, issued_before_ms, expires_at_ms, beat, ttl_ms, received_report] = numbers[..] else { unreachable!() };
-        let invalidations = vec![link::Invalidation { seq, scope, revoke: true, issued_before_ms, expires_at_ms }];
+        let invalidations = vec![link::Invalidation { seq, scope: scope.clone(), revoke: true, issued_before_ms, expires_at_ms }];
         let lease = Some(link::Lease { beat, ttl_ms });
-        rig.update(&link::Update { plan: None, resync, invalidations, seq, lease, received_report });
+        let fingerprint = scope.into_bytes();
+        rig.update(&link::Update { plan: None, resync, invalidations, seq, lease, received_report, fingerprint });
         rig.now = u64::MAX;
         rig.tick();
     }

@@ -154,3 +154,26 @@ fn what_is_in_force_is_acknowledged_at_once_and_with_every_report() {
     let beat = rig.reports.last().unwrap();
     assert!(beat.beat > 0 && beat.enforced_seq == 5, "{beat:?}");
 }
+
+#[test]
+fn the_fingerprint_of_the_position_in_force_is_said_back_on_a_new_stream() {
+    let hello = |rig: &mut Rig| {
+        rig.machine.disconnected(rig.at());
+        rig.now += 1000;
+        rig.tick();
+        let hello = rig.reports.iter().rev().find_map(|it| it.hello.clone()).unwrap();
+        (hello.last_seq, hello.last_fingerprint)
+    };
+    let mut rig = Rig::new();
+    let said = |seq, fingerprint: &[u8]| link::Update { seq, fingerprint: fingerprint.to_vec(), ..Default::default() };
+    assert_eq!(hello(&mut rig), (1, vec![]), "a sidecar that has none");
+    rig.update(&said(5, b"five"));
+    assert_eq!(hello(&mut rig), (5, b"five".to_vec()));
+    rig.update(&said(6, b""));
+    assert_eq!(hello(&mut rig), (6, vec![]), "never that of another position");
+    rig.update(&said(7, &[1; 65]));
+    assert_eq!(hello(&mut rig), (7, vec![]), "none is so long");
+    rig.update(&said(8, b"eight"));
+    rig.update(&link::Update { resync: true, ..Default::default() });
+    assert_eq!(hello(&mut rig), (0, vec![]));
+}

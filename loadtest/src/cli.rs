@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::endpoint::Endpoint;
+use crate::revocation::{self, Log};
 use crate::suite::peer::Peer;
 use crate::suite::{Modules, Plan};
 
@@ -26,6 +27,9 @@ pub enum Command {
     /// Compare authorization chains in short interleaved rounds on one machine
     #[command(after_help = SUITE_EXAMPLES)]
     Suite(SuiteArgs),
+    /// Measure how long a revocation takes until every filter of a sidecar has it in force
+    #[command(after_help = REVOCATIONS_EXAMPLES)]
+    Revocations(RevocationArgs),
     /// Load one server on this machine
     #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
@@ -63,6 +67,21 @@ pub struct SuiteArgs {
     /// Where to write the report
     #[arg(long, value_name = "FILE", default_value = "target/bench/report.json")]
     pub report: PathBuf,
+}
+
+/// How many filters and revocations.
+#[derive(Args, Clone, Debug)]
+pub struct RevocationArgs {
+    /// Numbers of filters, separated by commas
+    #[arg(long, value_name = "NUMBERS", value_delimiter = ',', default_value = "1,10,100,1000",
+          value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub filters: Vec<u16>,
+    /// Revocations one after another, and as many again at once
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub revocations: u16,
+    /// Who orders the signals
+    #[arg(long = "log", value_enum, value_delimiter = ',', default_value = "embedded")]
+    pub logs: Vec<Log>,
 }
 
 /// What to load and how.
@@ -135,6 +154,17 @@ pub fn modules_from_env() -> Modules {
     }
 }
 
+impl RevocationArgs {
+    /// What to run.
+    pub fn plan(&self) -> revocation::Plan {
+        revocation::Plan {
+            logs: self.logs.clone(),
+            filters: self.filters.iter().copied().map(usize::from).collect(),
+            revocations: usize::from(self.revocations),
+        }
+    }
+}
+
 impl SuiteArgs {
     /// What to run, with `--quick` where nothing else was said.
     pub fn plan(&self) -> Plan {
@@ -190,6 +220,16 @@ Every answer must be 200, and a hit must be counted as one by whoever claims it,
 of the scenarios *_three_hops lets in a chain that is not the one its policy asks for. Requests of the scenarios
 first_request_* come each on a connection of its own.
 COUNTERSIGN_ENVOY, COUNTERSIGN_BIN, COUNTERSIGN_WASM and COUNTERSIGN_EMPTY_WASM say where the programs are.
+
+Exit codes: 0 measured, 1 failed, 2 wrong usage.";
+
+const REVOCATIONS_EXAMPLES: &str = "\
+Examples:
+  loadtest revocations
+  loadtest revocations --filters 1000 --revocations 50
+
+The filters are the product's own, without an Envoy around them, all in this one process: with few cores they take the
+processor from the sidecar that is measured. COUNTERSIGN_BIN says where the sidecar is.
 
 Exit codes: 0 measured, 1 failed, 2 wrong usage.";
 

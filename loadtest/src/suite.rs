@@ -4,11 +4,11 @@ mod candidate;
 mod chain;
 mod hops;
 pub mod peer;
-mod policies;
+pub mod policies;
 mod proof;
 mod scenario;
-mod sidecar;
-mod stage;
+pub mod sidecar;
+pub mod stage;
 
 use std::io;
 use std::num::NonZeroU32;

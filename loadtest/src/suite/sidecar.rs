@@ -72,14 +72,24 @@ impl Set {
 
 /// Starts a sidecar in `directory` and waits until it is ready.
 pub async fn start(directory: &Path, set: Set, authority: &Authority) -> io::Result<Sidecar> {
+    start_with(directory, set, authority, "").await
+}
+
+/// The same with more settings of its signals, such as `, nats: {…}`.
+pub async fn start_with(directory: &Path, set: Set, authority: &Authority, signals: &str) -> io::Result<Sidecar> {
     fs::write(directory.join("policy.cedar"), set.policies())?;
     fs::write(directory.join("bundle.pem"), authority.bundle_pem())?;
-    Ok(Sidecar::start(directory, &config(set), Door::Unix(directory.join("admin.sock"))).await)
+    Ok(Sidecar::start(directory, &config(set, signals), Door::Unix(directory.join("admin.sock"))).await)
 }
 
 /// Where a sidecar in `directory` listens for Envoy.
 pub fn socket(directory: &Path) -> PathBuf {
     directory.join("ext-authz.sock")
+}
+
+/// Where a sidecar in `directory` takes signals.
+pub fn control(directory: &Path) -> PathBuf {
+    directory.join("control.sock")
 }
 
 /// Waits until every filter VM of the one Envoy that asks `sidecar` may answer from memory: that of its worker and that
@@ -93,7 +103,7 @@ pub async fn leased(sidecar: &Sidecar) {
 }
 
 /// Only what has no default, and files in its own directory: audit is on, as shipped.
-fn config(set: Set) -> String {
+fn config(set: Set, signals: &str) -> String {
     let forwarders = set.forwarders();
     format!(
         "service: {{ name: {SERVICE} }}
@@ -103,7 +113,7 @@ listen:
   ext_authz: {{ unix: ext-authz.sock }}
   control: {{ unix: control.sock }}
   admin: {{ unix: admin.sock }}
-signals: {{ log: signals.redb }}
+signals: {{ log: signals.redb{signals} }}
 audit: {{ file: audit.jsonl }}
 "
     )
@@ -129,11 +139,11 @@ mod tests {
         for set in [Set::of(1), Set::never_cached()] {
             for approach in [Approach::Straight, Approach::FirstOnConnection] {
                 let plain = set.asked(approach);
-                assert!(!config(plain).contains("forwarders") && !plain.policies().contains("hops"));
+                assert!(!config(plain, "").contains("forwarders") && !plain.policies().contains("hops"));
             }
             let hops = set.asked(Approach::ThreeHops);
             let believed = r#"forwarders: ["spiffe://bench.test/client", "spiffe://bench.test/edge"] }"#;
-            assert!(config(hops).contains(believed), "{}", config(hops));
+            assert!(config(hops, "").contains(believed), "{}", config(hops, ""));
             assert_eq!(hops.policies().matches("context.hops.complete").count(), 1);
         }
     }

@@ -192,10 +192,14 @@ struct Shared {
     harness: Rc<Sidecar>,
 }
 
+/// Whether cargo put it where debug builds are.
+pub fn is_debug(binary: &Path) -> bool {
+    binary.parent().is_some_and(|directory| directory.ends_with("debug"))
+}
+
 /// The harness takes the newest build, which is right for tests; a debug build is several times slower.
 fn released(binary: &Path) -> Result<(), SuiteFailed> {
-    let debug = binary.parent().is_some_and(|directory| directory.ends_with("debug"));
-    if debug { Err(SuiteFailed::DebugBuild(binary.display().to_string())) } else { Ok(()) }
+    if is_debug(binary) { Err(SuiteFailed::DebugBuild(binary.display().to_string())) } else { Ok(()) }
 }
 
 fn existing(module: &Path) -> Result<PathBuf, SuiteFailed> {

@@ -1,0 +1,96 @@
+//! A sidecar and its log, without any Envoy. It must not measure.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::ValueEnum;
+use countersign_tests::pki::Authority;
+use countersign_tests::sidecar::Sidecar;
+use serde::Serialize;
+use tempfile::TempDir;
+
+use crate::process::processor_time;
+use crate::suite::policies::TRUST_DOMAIN;
+use crate::suite::sidecar::{self, Set};
+use crate::suite::stage::is_debug;
+
+/// Who orders the signals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Log {
+    /// The sidecar itself.
+    Embedded,
+}
+
+/// A running sidecar.
+pub struct Stage {
+    log: Log,
+    process: u32,
+    link: PathBuf,
+    control: PathBuf,
+    _sidecar: Sidecar,
+    _directory: TempDir,
+}
+
+/// Why it does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum StageFailed {
+    /// The sidecar is not what is shipped.
+    #[error("the sidecar {0} is a debug build; run `make bench`, or set COUNTERSIGN_BIN to a release build")]
+    DebugBuild(String),
+    /// A temporary file.
+    #[error("cannot prepare the sidecar's files: {0}")]
+    Files(#[from] io::Error),
+}
+
+impl Log {
+    /// The name in the report.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+        }
+    }
+}
+
+impl Stage {
+    /// Starts a sidecar with an empty log of this kind.
+    pub async fn boot(log: Log) -> Result<Self, StageFailed> {
+        let binary = countersign_tests::sidecar::binary();
+        if is_debug(&binary) && !cfg!(test) {
+            return Err(StageFailed::DebugBuild(binary.display().to_string()));
+        }
+        // Short, because the path of a Unix socket may have 107 bytes only.
+        let directory = tempfile::Builder::new().prefix("bench-").tempdir()?;
+        let authority = Authority::new(TRUST_DOMAIN);
+        let mut sidecar = sidecar::start_with(directory.path(), Set::of(1), &authority, "").await?;
+        Ok(Self {
+            log,
+            process: sidecar.process().id(),
+            link: sidecar::socket(directory.path()),
+            control: sidecar::control(directory.path()),
+            _sidecar: sidecar,
+            _directory: directory,
+        })
+    }
+
+    /// Who orders its signals.
+    pub fn log(&self) -> Log {
+        self.log
+    }
+
+    /// Where filters connect.
+    pub fn link(&self) -> &Path {
+        &self.link
+    }
+
+    /// Where signals are sent to.
+    pub fn control(&self) -> &Path {
+        &self.control
+    }
+
+    /// The processor time it has used.
+    pub fn cpu(&self) -> Duration {
+        processor_time(self.process)
+    }
+}

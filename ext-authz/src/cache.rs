@@ -44,6 +44,15 @@ impl DecisionCache {
         answer
     }
 
+    /// The decision kept for requests like this one, if it still holds at `now`.
+    pub fn get(&self, admitted: &Admitted<'_>, now: Timestamp) -> Option<Answer> {
+        let mut key = KEY.take();
+        admitted.write_key(&mut key);
+        let kept = self.entries.get(key.as_slice()).filter(|kept| kept.holds_at(now));
+        KEY.replace(key);
+        kept.map(|decision| Answer { decision, cached: true })
+    }
+
     fn by_key(&self, key: &[u8], now: Timestamp, evaluate: impl FnOnce() -> Decision) -> Answer {
         if key.len() > MAX_KEY {
             return Answer { decision: Arc::new(evaluate()), cached: false };

@@ -7,6 +7,7 @@ use std::{
 
 mod audit;
 mod cache;
+mod degraded;
 mod drain;
 mod environment;
 mod error;
@@ -28,6 +29,7 @@ mod workload_api;
 
 pub use audit::AuditConfig;
 pub use cache::CacheConfig;
+pub use degraded::DegradedConfig;
 pub use drain::DrainConfig;
 pub use environment::Environment;
 pub use error::{ConfigError, ConfigErrors};
@@ -59,6 +61,8 @@ pub struct Config {
     pub listen: ListenConfig,
     /// Where revocations are kept.
     pub signals: SignalsConfig,
+    /// What happens while revocations can't be known or taken.
+    pub degraded: DegradedConfig,
     /// What filters may do.
     pub link: LinkConfig,
     /// Where decisions are accounted for.
@@ -114,6 +118,7 @@ impl Config {
             (ServiceConfig::read(reader), IdentityConfig::read(reader), PolicyConfig::read(reader));
         let (cache, listen, signals) =
             (CacheConfig::read(reader), ListenConfig::read(reader), SignalsConfig::read(reader));
+        let degraded = DegradedConfig::read(reader);
         let (link, audit, log, drain) =
             (LinkConfig::read(reader), AuditConfig::read(reader), LogConfig::read(reader), DrainConfig::read(reader));
         if let (Some(identity), Some(listen)) = (&identity, &listen) {
@@ -126,6 +131,7 @@ impl Config {
             cache: cache?,
             listen: listen?,
             signals: signals?,
+            degraded: degraded?,
             link: link?,
             audit: audit?,
             log: log?,
@@ -151,6 +157,7 @@ pub fn knobs() -> impl Iterator<Item = &'static Knob> {
         cache::KNOBS,
         listen::KNOBS,
         signals::KNOBS,
+        degraded::KNOBS,
         link::KNOBS,
         audit::KNOBS,
         log::KNOBS,

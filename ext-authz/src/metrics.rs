@@ -8,13 +8,14 @@ use authz_core::{
     time::Timestamp,
 };
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder, core::Collector,
+    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder, core::Collector,
 };
 
 use self::bundles::BundleGauges;
 use crate::{
     check::Source,
+    degraded::Condition,
     filters::session::Contradiction,
     identity::{Origin, TrustStore, workload_api::Feed},
     state::Part,
@@ -84,6 +85,12 @@ pub struct Metrics {
     pub signals: IntCounterVec,
     /// 1 while signals are taken.
     pub takes_signals: IntGauge,
+    /// 1 for the degraded state that the sidecar is in.
+    pub degraded: IntGaugeVec,
+    /// Entries that the log holds.
+    pub log_entries: IntGauge,
+    /// Entries that compaction removed.
+    pub log_compacted: IntCounter,
     /// The last position of the log.
     pub log_seq: IntGauge,
     /// Scopes revoked now.
@@ -113,7 +120,7 @@ pub struct Metrics {
     /// Requests of peers that may not go on, by listener and result.
     pub tls_refused_requests: IntCounterVec,
     /// Age of the knowledge of the log.
-    pub view_age: IntGauge,
+    pub view_age: Gauge,
     /// 1 while a stream of the Workload API is open and has brought a message.
     pub workload_api_up: IntGaugeVec,
     /// What is held from the Workload API, by kind.
@@ -152,6 +159,9 @@ impl Metrics {
             resyncs: make.counter("countersign_filter_resyncs_total")?,
             signals: make.counters("countersign_signals_total", &["kind"])?,
             takes_signals: make.gauge("countersign_takes_signals")?,
+            degraded: make.gauges("countersign_degraded", &["condition"])?,
+            log_entries: make.gauge("countersign_log_entries")?,
+            log_compacted: make.counter("countersign_log_compacted_entries_total")?,
             log_seq: make.gauge("countersign_log_seq")?,
             revocations: make.gauge("countersign_revocations")?,
             policy_reloads: make.counters("countersign_policy_reloads_total", &["result"])?,
@@ -165,7 +175,7 @@ impl Metrics {
             ready: make.gauges("countersign_ready", &["part"])?,
             tls_handshakes: make.counters("countersign_tls_handshakes_total", &["listener", "result"])?,
             tls_refused_requests: make.counters("countersign_tls_refused_requests_total", &["listener", "result"])?,
-            view_age: make.gauge("countersign_view_age_seconds")?,
+            view_age: make.float("countersign_view_age_seconds")?,
             svid_reloads: make.counters("countersign_svid_reloads_total", &["result"])?,
             own_svid_expires: make.gauge("countersign_own_svid_expiration_timestamp_seconds")?,
             workload_api_up: make.gauges("countersign_workload_api_up", &["stream"])?,
@@ -233,13 +243,16 @@ impl Metrics {
         for event in ["deny", "miss", "reset", "stale"] {
             self.filter_events.with_label_values(&[event]);
         }
+        for condition in Condition::ALL {
+            self.degraded.with_label_values(&[condition.as_str()]);
+        }
         for reason in ["refused", "stuck"] {
             self.filters_cut.with_label_values(&[reason]);
         }
         for contradiction in Contradiction::ALL {
             self.log_contradictions.with_label_values(&[contradiction.as_str()]);
         }
-        for kind in ["revoke", "restore"] {
+        for kind in ["posture", "restore", "revoke", "risk"] {
             self.signals.with_label_values(&[kind]);
         }
         for result in ["accepted", "refused"] {
@@ -329,6 +342,10 @@ impl Maker<'_> {
 
     fn gauge(&self, name: &str) -> Result<IntGauge, prometheus::Error> {
         self.register(IntGauge::new(name, Self::help(name))?)
+    }
+
+    fn float(&self, name: &str) -> Result<Gauge, prometheus::Error> {
+        self.register(Gauge::new(name, Self::help(name))?)
     }
 
     fn gauges(&self, name: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {

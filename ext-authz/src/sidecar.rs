@@ -5,16 +5,18 @@ use std::{
     time::{Duration, Instant},
 };
 
+use authz_core::signal::Seq;
 use tokio::{sync::watch, task::JoinSet};
 use tracing::{error, info, warn};
 
 use crate::{
     admin::{self, Admin},
-    audit::{self, Audit, AuditWriter, Record, SignalRecord},
+    audit::{self, Audit, AuditWriter, Change, Record, SignalRecord},
     cache::DecisionCache,
     check::Checker,
     clock,
     config::Config,
+    degraded::Degraded,
     filters::Filters,
     grpc::{desk::Desk, watch::Watching},
     identity::{
@@ -29,8 +31,10 @@ use crate::{
     status::{LogNews, Overview, PolicyNews},
 };
 
+mod degraded;
 mod federation;
 mod health;
+mod log;
 mod own;
 mod policies;
 mod servers;
@@ -89,6 +93,7 @@ pub(crate) struct Parts {
     watching: Arc<Watching>,
     readiness: Readiness,
     overview: Arc<Overview>,
+    degraded: Degraded,
 }
 
 /// How often revocations that are over are forgotten.
@@ -120,31 +125,32 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), S
 async fn build(config: &Config, metrics: Arc<Metrics>, audit: Audit) -> Result<Parts, SidecarError> {
     let state = Arc::new(State::default());
     let verifier = Arc::new(Verifier::new(Bundles::default(), config.identity.forwarding.clone()));
-    let longest = config.policy.decision_ttl.max(config.policy.deny_ttl);
-    let cache = DecisionCache::new(config.cache.max_decisions, longest);
-    let checker = Arc::new(Checker::new(Arc::clone(&state), Arc::clone(&verifier), cache));
+    let log = open_log(config, &audit).await?;
+    // Filters that an earlier run left behind may still answer on its leases.
+    let unknown_until = (!log.is_fresh()).then(|| Instant::now() + config.link.lease);
+    let plane = Arc::new(start_plane(log, &state, audit.clone(), Arc::clone(&metrics))?);
+    let degraded = Degraded::new(config.degraded, Arc::clone(&plane));
+    audit.watch(degraded.clone());
+    let checker = Checker::new(Arc::clone(&state), Arc::clone(&verifier), cache(config), degraded.clone());
     let desk = Arc::new(Desk {
-        checker,
+        checker: Arc::new(checker),
         metrics: Arc::clone(&metrics),
         audit: audit.clone(),
         service: Arc::from(config.service.name.as_str()),
     });
-    let log = open_log(config).await?;
-    // Filters that an earlier run left behind may still answer on its leases.
-    let unknown_until = (!log.is_fresh()).then(|| Instant::now() + config.link.lease);
-    let plane = start_plane(log, &state, audit.clone(), Arc::clone(&metrics))?;
     let watching = Arc::new(Watching {
         state: Arc::clone(&state),
-        plane: Arc::new(plane),
+        plane,
         filters: Filters::new(unknown_until),
         metrics: Arc::clone(&metrics),
         audit: audit.clone(),
         lease: config.link.lease,
+        degraded: degraded.clone(),
         log_news: LogNews::default(),
     });
     let (trust, own) = (TrustStore::default(), OwnIdentity::default());
     let needed = (!config.listen.needing_own_svid().is_empty()).then(|| own.clone());
-    let readiness = Readiness::new(Arc::clone(&state), Arc::clone(&watching.plane), needed);
+    let readiness = Readiness::new(Arc::clone(&state), Arc::clone(&watching.plane), needed, degraded.clone());
     let (lists, jwt_bundles) = (RevocationLists::default(), JwtBundles::default());
     metrics.show_bundles(trust.clone())?;
     let overview = Arc::new(Overview {
@@ -159,11 +165,30 @@ async fn build(config: &Config, metrics: Arc<Metrics>, audit: Audit) -> Result<P
         policy: PolicyNews::default(),
         metrics: Arc::clone(&metrics),
     });
-    Ok(Parts { state, verifier, trust, own, lists, jwt_bundles, metrics, audit, desk, watching, readiness, overview })
+    Ok(Parts {
+        state,
+        verifier,
+        trust,
+        own,
+        lists,
+        jwt_bundles,
+        metrics,
+        audit,
+        desk,
+        watching,
+        readiness,
+        overview,
+        degraded,
+    })
+}
+
+fn cache(config: &Config) -> DecisionCache {
+    let longest = config.policy.decision_ttl.max(config.policy.deny_ttl);
+    DecisionCache::new(config.cache.max_decisions, longest)
 }
 
 /// Opens the log; while another process holds it, waits for that process to end.
-async fn open_log(config: &Config) -> Result<Log, SidecarError> {
+async fn open_log(config: &Config, audit: &Audit) -> Result<Log, SidecarError> {
     let deadline = tokio::time::Instant::now() + LOG_PATIENCE;
     let mut told = false;
     loop {
@@ -174,9 +199,21 @@ async fn open_log(config: &Config) -> Result<Log, SidecarError> {
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
-            opened => return Ok(opened?),
+            opened => {
+                let log = opened?;
+                if log.is_unwitnessed() {
+                    audit.record(Record::Change(unwitnessed(log.head())));
+                }
+                return Ok(log);
+            }
         }
     }
+}
+
+/// The record of a log that somebody put there: it may be an old copy.
+fn unwitnessed(head: Seq) -> Change {
+    let detail = format!("taken without its witness, it ends at signal {head}: whatever came later is not revoked");
+    Change { at: clock::now(), what: "log", result: "accepted", detail }
 }
 
 /// Replays the log into the state; from then on every new signal takes effect there before anybody hears of it.
@@ -195,6 +232,8 @@ fn start_plane(log: Log, state: &Arc<State>, audit: Audit, metrics: Arc<Metrics>
         }
     })?;
     state.expire(clock::now());
+    // The last entries may have been removed.
+    state.reach(plane.head());
     state.set_replayed();
     info!(head = replayed.0, "signal log replayed");
     Ok(plane)
@@ -221,7 +260,9 @@ async fn serve(config: &Config, parts: Parts, stop: impl Future<Output = ()>) ->
         tasks.spawn(named("federation", federation::keep(endpoints, Arc::clone(&parts), stopped.clone())));
     }
     tasks.spawn(named("policy", policies::keep(config.policy_files(), Arc::clone(&parts), stopped.clone())));
+    tasks.spawn(named("degraded states", degraded::keep(Arc::clone(&parts), stopped.clone())));
     tasks.spawn(named("expiry", expire(Arc::clone(&parts), stopped.clone())));
+    tasks.spawn(named("signal log", log::keep(Arc::clone(&parts), stopped.clone())));
     let early = tokio::select! {
         () = stop => None,
         ended = tasks.join_next() => ended,

@@ -1,6 +1,11 @@
 //! The one path of a signal: log, then live state, then followers, then the sender. It decides nothing about requests.
 
-use std::{sync::Arc, thread::JoinHandle, time::Instant};
+use std::{
+    io,
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
 
 use authz_core::signal::{Outcome, Seq, Signal};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -19,9 +24,9 @@ pub struct SignalPlane {
     ring: Arc<Ring>,
     freshness: Freshness,
     // Both are there until the drop.
-    requests: Option<mpsc::Sender<Request>>,
+    requests: Option<mpsc::Sender<Order>>,
     writer: Option<JoinHandle<()>>,
-    // Its sender is the writer's: it rings at a failed write, and is gone when the writer is.
+    // Its sender is the writer's: it rings when writing fails and when it works again, and is gone when the writer is.
     trouble: watch::Receiver<()>,
 }
 
@@ -49,6 +54,12 @@ pub enum SubmitError {
     Stopped,
 }
 
+/// What the writer is asked to do.
+enum Order {
+    Recover,
+    Submit(Request),
+}
+
 struct Request {
     signal: Signal,
     received: Instant,
@@ -67,10 +78,17 @@ impl SignalPlane {
         let (requests, inbox) = mpsc::channel(MAX_BATCH);
         let log = Arc::new(log);
         let (alarm, trouble) = watch::channel(());
-        let writer = Writer { log: Arc::clone(&log), ring: Arc::clone(&ring), apply, alarm };
+        let freshness = Freshness::always();
+        let writer = Writer {
+            log: Arc::clone(&log),
+            ring: Arc::clone(&ring),
+            freshness: freshness.clone(),
+            apply,
+            alarm,
+            tried: None,
+        };
         let thread = std::thread::Builder::new().name("signal-log".to_owned());
         let writer = thread.spawn(move || writer.run(inbox)).map_err(|error| log.unusable(error))?;
-        let freshness = Freshness::always();
         Ok(Self { log, ring, freshness, requests: Some(requests), writer: Some(writer), trouble })
     }
 
@@ -81,8 +99,17 @@ impl SignalPlane {
         let (answer, answered) = oneshot::channel();
         let request = Request { signal, received: Instant::now(), answer };
         let requests = self.requests.as_ref().ok_or(SubmitError::Stopped)?;
-        requests.send(request).await.map_err(|_| SubmitError::Stopped)?;
+        requests.send(Order::Submit(request)).await.map_err(|_| SubmitError::Stopped)?;
         answered.await.map_err(|_| SubmitError::Stopped)?
+    }
+
+    /// Has the log opened again if a write has failed, so that signals are taken once the disk does its work; does not wait
+    /// for it. A sidecar calls this now and then.
+    pub fn recover(&self) {
+        if let Some(requests) = self.requests.as_ref().filter(|_| self.log.has_failed()) {
+            // A full inbox has orders that do the same.
+            let _ = requests.try_send(Order::Recover);
+        }
     }
 
     /// The position up to which everything is durable and in force.
@@ -120,24 +147,21 @@ impl SignalPlane {
         self.ring.closed().await;
     }
 
-    /// Whether signals can be taken: false once a write has failed or the writer is gone.
+    /// Whether signals can be taken: false from a failed write on until one works again, and once the writer is gone.
     pub fn is_healthy(&self) -> bool {
         !self.log.has_failed() && self.requests.as_ref().is_some_and(|requests| !requests.is_closed())
     }
 
-    /// Ends when [`SignalPlane::is_healthy`] may have turned false since this call; never if it was before.
+    /// Ends when [`SignalPlane::is_healthy`] may have changed since this call; never once the writer is gone.
     pub fn trouble(&self) -> impl Future<Output = ()> + use<> {
         let (mut trouble, healthy) = (self.trouble.clone(), self.is_healthy());
         trouble.mark_unchanged();
-        // Asked in this order, so that trouble in between is seen by the one or the other.
-        let unseen = healthy && !self.is_healthy();
+        // Asked in this order, so that a change in between is seen by the one or the other.
+        let unseen = healthy != self.is_healthy();
         async move {
-            if !healthy {
+            // A sender that is gone means the writer is: whoever asks again must not spin.
+            if !unseen && trouble.changed().await.is_err() && !healthy {
                 std::future::pending::<()>().await;
-            }
-            if !unseen {
-                // A sender that is gone means the writer is.
-                let _ = trouble.changed().await;
             }
         }
     }
@@ -168,26 +192,32 @@ impl Drop for SignalPlane {
 struct Writer<A> {
     log: Arc<Log>,
     ring: Arc<Ring>,
+    freshness: Freshness,
     apply: A,
     alarm: watch::Sender<()>,
+    /// When the log was last tried after a failed write.
+    tried: Option<Instant>,
 }
 
 impl<A: FnMut(&mut [Entry])> Writer<A> {
-    fn run(mut self, mut inbox: mpsc::Receiver<Request>) {
-        let mut batch = Vec::new();
-        while inbox.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
-            self.take(std::mem::take(&mut batch));
+    fn run(mut self, mut inbox: mpsc::Receiver<Order>) {
+        let mut orders = Vec::new();
+        while inbox.blocking_recv_many(&mut orders, MAX_BATCH) > 0 {
+            let recovered = self.recover();
+            let submits = orders.drain(..).filter_map(|order| match order {
+                Order::Recover => None,
+                Order::Submit(request) => Some(request),
+            });
+            self.take(submits.collect(), recovered);
         }
     }
 
-    fn take(&mut self, batch: Vec<Request>) {
+    fn take(&mut self, batch: Vec<Request>, recovered: Result<(), LogError>) {
         let (signals, senders): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|it| (it.signal, (it.received, it.answer))).unzip();
-        let results = match self.log.append_all(signals) {
+        let results = match recovered.and_then(|()| self.append(signals)) {
             Ok(results) => results,
             Err(error) => {
-                tracing::error!(%error, "signals were not accepted");
-                self.alarm.send_replace(());
                 return senders.into_iter().for_each(|(_, answer)| reply(answer, Err(error.clone().into())));
             }
         };
@@ -201,6 +231,38 @@ impl<A: FnMut(&mut [Entry])> Writer<A> {
             reply(answer, result.map_err(SubmitError::from));
         }
     }
+
+    fn append(&mut self, signals: Vec<Signal>) -> Result<Vec<Result<Appended, LogError>>, LogError> {
+        if signals.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.log.append_all(signals).inspect_err(|error| {
+            tracing::error!(%error, "signals were not accepted");
+            self.freshness.lose(Instant::now());
+            self.alarm.send_replace(());
+        })
+    }
+
+    /// After a failed write: opens the log again, and puts in force what that write left on the disk.
+    fn recover(&mut self) -> Result<(), LogError> {
+        if !self.log.has_failed() {
+            return Ok(());
+        }
+        if self.tried.is_some_and(|tried| tried.elapsed() < RETRY_EVERY) {
+            return Err(self.log.unusable(io::Error::other("an earlier write failed, it is tried again every second")));
+        }
+        let reopened = self.log.reopen();
+        self.tried = Some(Instant::now());
+        let left = reopened.inspect_err(|error| tracing::warn!(%error, "the signal log can't be written yet"))?;
+        tracing::info!(left = left.len(), "the signal log can be written again");
+        let received = Instant::now();
+        let left = left.into_iter();
+        let mut left: Vec<_> = left.map(|(seq, signal)| Entry::new(seq, Arc::new(signal), received)).collect();
+        put_in_force(&mut left, &self.log, &self.ring, &mut self.apply);
+        self.freshness.regain();
+        self.alarm.send_replace(());
+        Ok(())
+    }
 }
 
 impl From<Appended> for Accepted {
@@ -210,16 +272,25 @@ impl From<Appended> for Accepted {
 }
 
 fn replay(log: &Log, ring: &Ring, apply: &mut impl FnMut(&mut [Entry])) -> Result<(), LogError> {
-    let received = Instant::now();
+    let (base, received) = (log.base()?, Instant::now());
     let mut batch = Vec::with_capacity(MAX_BATCH);
+    // Who follows from before the base would miss what was removed, so followers begin there.
+    ring.begin(base);
+    let mut put = |batch: &mut [Entry]| {
+        if let Some(last) = batch.last().map(|entry| entry.seq) {
+            apply(batch);
+            let followed = batch.get(batch.partition_point(|entry| entry.seq <= base)..).unwrap_or_default();
+            ring.publish(followed, log.fingerprint(last).map(Fingerprint::from_bytes));
+        }
+    };
     log.replay(|seq, signal| {
-        batch.push(Entry { seq, signal: Arc::new(signal), received, outcome: Outcome::Unchanged });
+        batch.push(Entry::new(seq, Arc::new(signal), received));
         if batch.len() == MAX_BATCH {
-            put_in_force(&mut batch, log, ring, apply);
+            put(&mut batch);
             batch.clear();
         }
     })?;
-    put_in_force(&mut batch, log, ring, apply);
+    put(&mut batch);
     Ok(())
 }
 
@@ -240,6 +311,8 @@ fn reply(answer: oneshot::Sender<Result<Accepted, SubmitError>>, result: Result<
     let _ = answer.send(result);
 }
 
+/// After a failed write: how long to wait before the disk is tried again.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// Most signals that share one fsync, and most that may wait for it.
 const MAX_BATCH: usize = 1024;
 

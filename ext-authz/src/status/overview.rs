@@ -56,7 +56,7 @@ impl Overview {
             identity: Some(self.identity()),
             bundles: self.bundles(),
             policy: Some(self.policy(&snapshot)),
-            log: Some(self.log(&snapshot)),
+            log: Some(self.log(&snapshot, instant)),
             filters: self.filters(now, instant),
             audit: Some(self.audit()),
             ready: self.readiness.is_ready(),
@@ -97,8 +97,11 @@ impl Overview {
         }
     }
 
-    fn log(&self, snapshot: &Snapshot) -> LogStatus {
+    fn log(&self, snapshot: &Snapshot, now: Instant) -> LogStatus {
         let view = snapshot.view();
+        let standing = self.watching.degraded.assess(now);
+        let (condition, conduct) =
+            standing.trouble.map_or(("", ""), |(condition, conduct)| (condition.as_str(), conduct.as_str()));
         let (contradicted_at, contradiction) = self.watching.log_news.last().unwrap_or_default();
         LogStatus {
             contradiction,
@@ -107,6 +110,9 @@ impl Overview {
             head_seq: view.map_or(0, |view| view.seq.0),
             revocations: view.map_or(0, |view| count(view.revocations.len())),
             taken: self.readiness.takes_signals(),
+            degraded: condition.to_owned(),
+            conduct: conduct.to_owned(),
+            view_age_ms: standing.view_age.map(millis),
         }
     }
 

@@ -43,8 +43,19 @@ fn log(log: &LogStatus) -> Option<Problem> {
             remedy,
         ));
     }
+    if log.degraded == "log_lost" {
+        let age = log
+            .view_age_ms
+            .map_or("was never whole since the start".to_owned(), |ms| format!("is {} s old", ms.div_ceil(1000)));
+        let what = format!(
+            "the log is lost, what others revoked may not be known here: the view of it {age}; requests: {}",
+            log.conduct
+        );
+        let remedy = "see whether the servers of signals.nats answer, and what the log says about them".to_owned();
+        return Some(problem("log", what, remedy));
+    }
     let what = "the log can't be written: nobody can be revoked; what was revoked stays so".to_owned();
-    let remedy = "free the disk of signals.log or mend its permissions, then restart".to_owned();
+    let remedy = "free the disk of signals.log or mend its permissions, it is tried again every few seconds".to_owned();
     (!log.taken).then(|| problem("log", what, remedy))
 }
 

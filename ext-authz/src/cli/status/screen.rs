@@ -111,12 +111,16 @@ fn policy(policy: &PolicyStatus, now: u64) -> String {
 }
 
 fn log(log: &LogStatus) -> String {
-    let LogStatus { replayed, head_seq, revocations, taken, contradiction: _, contradicted_at_ms: _ } = log;
+    let LogStatus { replayed, head_seq, revocations, taken, degraded, conduct, .. } = log;
     if !replayed {
         return "NOT REPLAYED".to_owned();
     }
     let taken = if *taken { "are taken" } else { "are NOT TAKEN" };
-    format!("at {head_seq}, {revocations} revoked now, revocations {taken}")
+    let state = match degraded.as_str() {
+        "" => String::new(),
+        state => format!(", {} (requests: {conduct})", state.to_uppercase()),
+    };
+    format!("at {head_seq}, {revocations} revoked now, revocations {taken}{state}")
 }
 
 fn filter(filter: &FilterStatus, head: u64, now: u64) -> String {

@@ -28,14 +28,7 @@ pub(crate) fn fine() -> StatusResponse {
             refused: String::new(),
             refused_at_ms: 0,
         }),
-        log: Some(LogStatus {
-            replayed: true,
-            head_seq: 12,
-            revocations: 3,
-            taken: true,
-            contradiction: String::new(),
-            contradicted_at_ms: 0,
-        }),
+        log: Some(LogStatus { replayed: true, head_seq: 12, revocations: 3, taken: true, ..LogStatus::default() }),
         filters: vec![FilterStatus {
             node: "ingress".to_owned(),
             instance: "12345678-9".to_owned(),

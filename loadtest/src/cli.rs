@@ -55,7 +55,7 @@ pub struct SuiteArgs {
     /// Another `ext_authz` gRPC server to compare with: loopback IP:PORT or the path of a Unix socket; may be repeated
     #[arg(long = "peer", value_name = "NAME=ADDRESS")]
     pub peers: Vec<Peer>,
-    /// Run these scenarios and the peers only; names separated by commas
+    /// Run these scenarios, or `revocation`, and the peers only; names separated by commas
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub only: Vec<String>,
     /// Few and short rounds: shows that everything works, not how fast
@@ -79,6 +79,12 @@ pub struct RevocationArgs {
     /// Revocations one after another, and as many again at once
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub revocations: u16,
+    /// Numbers of revocations in force before, measured with 10 filters; separated by commas
+    #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
+    pub live: Vec<u32>,
+    /// What to print
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
     /// Who orders the signals
     #[arg(long = "log", value_enum, value_delimiter = ',', default_value = "embedded")]
     pub logs: Vec<Log>,
@@ -161,11 +167,21 @@ impl RevocationArgs {
             logs: self.logs.clone(),
             filters: self.filters.iter().copied().map(usize::from).collect(),
             revocations: usize::from(self.revocations),
+            live: self.live.clone(),
         }
     }
 }
 
 impl SuiteArgs {
+    fn revocations(&self) -> revocation::Plan {
+        let (filters, revocations, live) = if self.quick {
+            (vec![1, 10], 10, Vec::new())
+        } else {
+            (vec![1, 10, 100, 1_000], 200, vec![100_000, 1_000_000])
+        };
+        revocation::Plan { logs: Log::value_variants().to_vec(), filters, revocations, live }
+    }
+
     /// What to run, with `--quick` where nothing else was said.
     pub fn plan(&self) -> Plan {
         let (rounds, phase) = if self.quick { (2, Duration::from_millis(300)) } else { (7, Duration::from_secs(1)) };
@@ -176,6 +192,7 @@ impl SuiteArgs {
             rate: self.rate,
             peers: self.peers.clone(),
             only: self.only.clone(),
+            revocations: self.revocations(),
         }
     }
 }
@@ -227,6 +244,7 @@ const REVOCATIONS_EXAMPLES: &str = "\
 Examples:
   loadtest revocations
   loadtest revocations --filters 1000 --revocations 50
+  loadtest revocations --filters 10 --live 100000,1000000
 
 The filters are the product's own, without an Envoy around them, all in this one process: with few cores they take the
 processor from the sidecar that is measured. COUNTERSIGN_BIN says where the sidecar is.

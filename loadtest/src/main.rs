@@ -57,7 +57,14 @@ async fn revocations(args: &RevocationArgs) -> Result<ExitCode, Box<dyn Error>> 
         () = asked_to_stop() => return Err("stopped by a signal".into()),
     };
     clear_progress();
-    println!("{}", serde_json::to_string_pretty(&found)?);
+    match args.output {
+        Output::Json => println!("{}", serde_json::to_string_pretty(&found)?),
+        Output::Table => {
+            let mut text = String::new();
+            table::revocations(&mut text, &found)?;
+            print!("{text}");
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }
 

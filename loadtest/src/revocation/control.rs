@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use countersign::wire::control::control_client::ControlClient;
-use countersign::wire::control::{AwaitRequest, Kind, SubmitRequest};
+use countersign::wire::control::{AwaitRequest, Kind, ListRequest, SubmitRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tokio::task::JoinSet;
@@ -52,6 +52,12 @@ impl Control {
             sent.spawn(async move { control.revoke(&scope).await });
         }
         sent.join_all().await.into_iter().try_fold(0, |last, seq| Ok(seq?.max(last)))
+    }
+
+    /// The first live signals, as many as one answer has.
+    pub async fn list_live(&mut self) -> Result<usize, ControlFailed> {
+        let request = ListRequest { live_only: true, ..ListRequest::default() };
+        Ok(self.client.list(request).await?.into_inner().signals.len())
     }
 
     /// Waits for the sidecar's word that the signal at `seq` is in force in every filter that it knows.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use countersign_tests::pki::Authority;
@@ -10,7 +10,7 @@ use countersign_tests::sidecar::Sidecar;
 use serde::Serialize;
 use tempfile::TempDir;
 
-use crate::process::processor_time;
+use crate::process::{processor_time, resident_bytes};
 use crate::suite::policies::TRUST_DOMAIN;
 use crate::suite::sidecar::{self, Set};
 use crate::suite::stage::is_debug;
@@ -26,7 +26,9 @@ pub enum Log {
 /// A running sidecar.
 pub struct Stage {
     log: Log,
+    live: u32,
     process: u32,
+    ready_after: Duration,
     link: PathBuf,
     control: PathBuf,
     _sidecar: Sidecar,
@@ -54,8 +56,8 @@ impl Log {
 }
 
 impl Stage {
-    /// Starts a sidecar with an empty log of this kind.
-    pub async fn boot(log: Log) -> Result<Self, StageFailed> {
+    /// Starts a sidecar with a log of this kind in which so many revocations are in force.
+    pub async fn boot(log: Log, live: u32) -> Result<Self, StageFailed> {
         let binary = countersign_tests::sidecar::binary();
         if is_debug(&binary) && !cfg!(test) {
             return Err(StageFailed::DebugBuild(binary.display().to_string()));
@@ -63,9 +65,13 @@ impl Stage {
         // Short, because the path of a Unix socket may have 107 bytes only.
         let directory = tempfile::Builder::new().prefix("bench-").tempdir()?;
         let authority = Authority::new(TRUST_DOMAIN);
-        let mut sidecar = sidecar::start_with(directory.path(), Set::of(1), &authority, "").await?;
+        sidecar::prepare(directory.path(), Set::of(1).among(live), &authority, "")?;
+        let began = Instant::now();
+        let mut sidecar = sidecar::run(directory.path()).await;
         Ok(Self {
             log,
+            live,
+            ready_after: began.elapsed(),
             process: sidecar.process().id(),
             link: sidecar::socket(directory.path()),
             control: sidecar::control(directory.path()),
@@ -77,6 +83,22 @@ impl Stage {
     /// Who orders its signals.
     pub fn log(&self) -> Log {
         self.log
+    }
+
+    /// How many revocations were in force at its start.
+    pub fn live(&self) -> u32 {
+        self.live
+    }
+
+    /// How long it took to be ready.
+    pub fn ready_after(&self) -> Duration {
+        self.ready_after
+    }
+
+    /// The memory it has now.
+    #[expect(clippy::cast_precision_loss, reason = "less than 2^52")]
+    pub fn resident_mib(&self) -> f64 {
+        resident_bytes(self.process) as f64 / f64::from(1 << 20)
     }
 
     /// Where filters connect.

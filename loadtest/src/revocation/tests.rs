@@ -4,12 +4,9 @@ use super::*;
 
 #[tokio::test]
 async fn every_filter_is_counted_and_takes_some_time() {
-    let plan = Plan { logs: vec![Log::Embedded], filters: vec![1, 5], revocations: 4 };
+    let plan = Plan { logs: vec![Log::Embedded], filters: vec![1, 5], revocations: 4, live: vec![2_000] };
     let found = run(&plan, |_| ()).await.unwrap();
-    assert_eq!(
-        found.iter().map(|it| (it.log, it.filters)).collect::<Vec<_>>(),
-        [(Log::Embedded, 1), (Log::Embedded, 5)]
-    );
+    assert_eq!(found.iter().map(|it| (it.filters, it.live)).collect::<Vec<_>>(), [(1, 0), (5, 0), (AMONG, 2_000)]);
     for it in found {
         assert!(
             0.0 < it.last_acknowledgement_p50_ms && it.last_acknowledgement_p50_ms <= it.last_acknowledgement_p99_ms,
@@ -25,7 +22,7 @@ async fn every_filter_is_counted_and_takes_some_time() {
 
 #[tokio::test]
 async fn filters_that_do_not_come_are_missed() {
-    let stage = Stage::boot(Log::Embedded).await.unwrap();
+    let stage = Stage::boot(Log::Embedded, 0).await.unwrap();
     let mut control = Control::connect(stage.control()).await.unwrap();
     let seq = control.revoke("token:x").await.unwrap();
     let error = in_force(&mut control, seq, 2).await.unwrap_err().to_string();

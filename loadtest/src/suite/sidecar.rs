@@ -9,6 +9,7 @@ use countersign_tests::eventually::eventually;
 use countersign_tests::pki::Authority;
 use countersign_tests::sidecar::Sidecar;
 
+use super::log;
 use super::policies::{self, CLIENT, EDGE, SERVICE, TRUST_DOMAIN};
 use super::proof::Counter;
 use super::scenario::Approach;
@@ -19,12 +20,13 @@ pub struct Set {
     count: usize,
     cached: bool,
     approach: Approach,
+    live: u32,
 }
 
 impl Set {
     /// So many policies, of which one allows the suite's client.
     pub fn of(count: usize) -> Self {
-        Self { count, cached: true, approach: Approach::Straight }
+        Self { count, cached: true, approach: Approach::Straight, live: 0 }
     }
 
     /// One policy, and requests that are all different in what it reads.
@@ -37,6 +39,11 @@ impl Set {
         Self { approach, ..self }
     }
 
+    /// The same with so many revocations in force, of others.
+    pub fn among(self, live: u32) -> Self {
+        Self { live, ..self }
+    }
+
     /// A name for its directory.
     pub fn name(self) -> String {
         let kind = if self.cached { "sidecar" } else { "uncached" };
@@ -45,7 +52,8 @@ impl Set {
             Approach::Straight => "",
             Approach::ThreeHops => "-hops",
         };
-        format!("{kind}-{}{approach}", self.count)
+        let live = if self.live > 0 { format!("-{}", self.live) } else { String::new() };
+        format!("{kind}-{}{approach}{live}", self.count)
     }
 
     fn follows_chains(self) -> bool {
@@ -72,14 +80,25 @@ impl Set {
 
 /// Starts a sidecar in `directory` and waits until it is ready.
 pub async fn start(directory: &Path, set: Set, authority: &Authority) -> io::Result<Sidecar> {
-    start_with(directory, set, authority, "").await
+    prepare(directory, set, authority, "")?;
+    Ok(run(directory).await)
 }
 
-/// The same with more settings of its signals, such as `, nats: {…}`.
-pub async fn start_with(directory: &Path, set: Set, authority: &Authority, signals: &str) -> io::Result<Sidecar> {
+/// Writes the files of a sidecar, with more settings of its signals such as `, nats: {…}`.
+pub fn prepare(directory: &Path, set: Set, authority: &Authority, signals: &str) -> io::Result<()> {
     fs::write(directory.join("policy.cedar"), set.policies())?;
     fs::write(directory.join("bundle.pem"), authority.bundle_pem())?;
-    Ok(Sidecar::start(directory, &config(set, signals), Door::Unix(directory.join("admin.sock"))).await)
+    fs::write(directory.join("config.yaml"), config(set, signals))?;
+    if set.live > 0 {
+        log::fill(&directory.join(LOG), set.live).map_err(io::Error::other)?;
+    }
+    Ok(())
+}
+
+/// Starts the sidecar that was prepared in `directory`, and waits until it is ready.
+pub async fn run(directory: &Path) -> Sidecar {
+    let config = fs::read_to_string(directory.join("config.yaml")).unwrap_or_default();
+    Sidecar::start(directory, &config, Door::Unix(directory.join("admin.sock"))).await
 }
 
 /// Where a sidecar in `directory` listens for Envoy.
@@ -113,12 +132,14 @@ listen:
   ext_authz: {{ unix: ext-authz.sock }}
   control: {{ unix: control.sock }}
   admin: {{ unix: admin.sock }}
-signals: {{ log: signals.redb{signals} }}
+signals: {{ log: {LOG}{signals} }}
 audit: {{ file: audit.jsonl }}
 "
     )
 }
 
+/// The file of its log.
+const LOG: &str = "signals.redb";
 /// A check that was answered from the cache.
 pub const CHECKED_FROM_CACHE: Counter =
     Counter("countersign_decisions_total", &[r#"mode="ext_authz""#, r#"source="cache""#, r#"verdict="allow""#]);
@@ -151,8 +172,8 @@ mod tests {
     #[test]
     fn every_set_has_a_directory_of_its_own() {
         let approaches = [Approach::Straight, Approach::FirstOnConnection, Approach::ThreeHops];
-        let sets = [Set::of(1), Set::of(100), Set::never_cached()];
+        let sets = [Set::of(1), Set::of(100), Set::never_cached(), Set::of(1).among(1_000)];
         let names = sets.iter().flat_map(|set| approaches.map(|approach| set.asked(approach).name()));
-        assert_eq!(names.collect::<std::collections::BTreeSet<_>>().len(), 9);
+        assert_eq!(names.collect::<std::collections::BTreeSet<_>>().len(), 12);
     }
 }

@@ -73,7 +73,9 @@ impl Stage {
     /// Boots the Envoy of a scenario, and what it asks.
     pub async fn boot(&mut self, kind: &Kind, approach: Approach) -> Result<Booted, SuiteFailed> {
         let booted = match kind {
-            Kind::CheckHit => self.checked(Set::of(1), approach, sidecar::CHECKED_FROM_CACHE).await?,
+            Kind::CheckHit(live) => {
+                self.checked(Set::of(1).among(*live), approach, sidecar::CHECKED_FROM_CACHE).await?
+            }
             Kind::CheckMiss => self.checked(Set::never_cached(), approach, sidecar::CHECKED_BY_POLICY).await?,
             Kind::EmptyWasm => {
                 let filters = Filters::Module(existing(&self.modules.empty)?);

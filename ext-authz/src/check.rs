@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Instant};
 
 use authz_core::{
     decision::{Decision, DecisionId},
-    facts::Facts,
-    gate::{Admitted, Principal},
+    facts::{Facts, Presented},
+    gate::{Admitted, Denial, Principal},
     plan::PolicyDigest,
     reason::Reason,
     scope::Scope,
@@ -95,7 +95,7 @@ impl Checker {
         let snapshot = self.state.load();
         match snapshot.live() {
             Some(live) => self.judge(live, facts, now, standing),
-            None => refused(Reason::NotReady, None, standing),
+            None => refused(Decision::refuse(fresh_id(), Reason::NotReady), None, standing),
         }
     }
 
@@ -103,12 +103,17 @@ impl Checker {
         match live.gate().admit(facts, now) {
             Ok(admitted) => {
                 let Some(Answer { decision, cached }) = self.answer(live, &admitted, now, standing) else {
-                    return refused(standing.reason(), Some(live), standing);
+                    let decision = Decision::refuse(fresh_id(), standing.reason());
+                    return refused(decision, Some(live), standing);
                 };
                 let source = if cached { Source::Cache } else { Source::Policy };
                 Outcome { decision, source, seq: live.seq(), policy: Some(live.digest()), revoked: None, standing }
             }
-            Err(denial) => Outcome { revoked: denial.scope, ..refused(denial.reason, Some(live), standing) },
+            Err(denial) => {
+                let holds_until = revoked_until(live, &denial, facts, now);
+                let decision = Decision { holds_until, ..Decision::refuse(fresh_id(), denial.reason) };
+                Outcome { revoked: denial.scope, ..refused(decision, Some(live), standing) }
+            }
         }
     }
 
@@ -137,10 +142,19 @@ impl Checker {
     }
 }
 
+/// Until when a caller is revoked if no signal comes, so that filters need not ask again before.
+fn revoked_until(live: Live<'_>, denial: &Denial, facts: &Facts<'_>, now: Timestamp) -> Timestamp {
+    let Denial { reason: Reason::Revoked, scope: Some(scope) } = denial else { return Timestamp::default() };
+    let Presented::Verified(caller) = facts.caller else { return Timestamp::default() };
+    let marks = live.revocations().marks(scope);
+    let covering = marks.filter(|mark| mark.covers(caller.credential().not_before(), now));
+    covering.map(|mark| mark.expires_at).max().unwrap_or_default()
+}
+
 /// A denial that nobody may reuse.
-fn refused(reason: Reason, live: Option<Live<'_>>, standing: Standing) -> Outcome {
+fn refused(decision: Decision, live: Option<Live<'_>>, standing: Standing) -> Outcome {
     Outcome {
-        decision: Arc::new(Decision::refuse(fresh_id(), reason)),
+        decision: Arc::new(decision),
         source: Source::Gate,
         standing,
         seq: live.map_or(Seq::default(), |live| live.seq()),

@@ -18,6 +18,7 @@ mod knob;
 mod link;
 mod listen;
 mod log;
+mod nats;
 mod policy;
 mod reader;
 mod scalar;
@@ -38,6 +39,7 @@ pub use knob::{Knob, KnobDefault};
 pub use link::LinkConfig;
 pub use listen::{AdminListener, ListenConfig, MtlsListener, TcpListener, TlsVersion, UnixSocket};
 pub use log::{LogConfig, LogFormat};
+pub use nats::{NatsConfig, NatsLogin};
 pub use policy::PolicyConfig;
 pub use service::ServiceConfig;
 pub use signals::SignalsConfig;
@@ -157,6 +159,7 @@ pub fn knobs() -> impl Iterator<Item = &'static Knob> {
         cache::KNOBS,
         listen::KNOBS,
         signals::KNOBS,
+        nats::KNOBS,
         degraded::KNOBS,
         link::KNOBS,
         audit::KNOBS,

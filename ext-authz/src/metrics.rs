@@ -18,6 +18,7 @@ use crate::{
     degraded::Condition,
     filters::session::Contradiction,
     identity::{Origin, TrustStore, workload_api::Feed},
+    signals::fleet::follower::Refusal,
     state::Part,
     tls::{Listener, Outcome},
 };
@@ -32,21 +33,24 @@ pub use self::table::{MetricRow, TABLE};
 pub enum Mode {
     /// `envoy.service.auth.v3.Authorization/Check`.
     ExtAuthz,
-    /// A filter's `Decide`.
+    /// A filter's `Decide` about a request.
     Link,
+    /// A filter's `Decide` about a connection.
+    LinkNetwork,
     /// The same check for a TCP connection, by Envoy's network filter.
     Network,
 }
 
 impl Mode {
     /// Every mode.
-    pub const ALL: &[Self] = &[Self::ExtAuthz, Self::Link, Self::Network];
+    pub const ALL: &[Self] = &[Self::ExtAuthz, Self::Link, Self::LinkNetwork, Self::Network];
 
     /// The name in metrics and audit.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ExtAuthz => "ext_authz",
             Self::Link => "link",
+            Self::LinkNetwork => "link_network",
             Self::Network => "network",
         }
     }
@@ -123,6 +127,18 @@ pub struct Metrics {
     pub view_age: Gauge,
     /// 1 while a stream of the Workload API is open and has brought a message.
     pub workload_api_up: IntGaugeVec,
+    /// 1 while the stream of the fleet is followed.
+    pub fleet_connected: IntGauge,
+    /// Connections to the stream of the fleet, by what became of them.
+    pub fleet_connects: IntCounterVec,
+    /// The end of the stream of the fleet.
+    pub fleet_end: IntGauge,
+    /// Signals that were published again.
+    pub fleet_publish_retries: IntCounter,
+    /// Times the stream of the fleet was refused, by why.
+    pub fleet_refusals: IntCounterVec,
+    /// 1 while it is refused.
+    pub fleet_refused: IntGauge,
     /// What is held from the Workload API, by kind.
     pub workload_api_held: IntGaugeVec,
     /// What the streams of the Workload API brought, by stream and result.
@@ -178,6 +194,12 @@ impl Metrics {
             view_age: make.float("countersign_view_age_seconds")?,
             svid_reloads: make.counters("countersign_svid_reloads_total", &["result"])?,
             own_svid_expires: make.gauge("countersign_own_svid_expiration_timestamp_seconds")?,
+            fleet_connected: make.gauge("countersign_fleet_connected")?,
+            fleet_connects: make.counters("countersign_fleet_connects_total", &["result"])?,
+            fleet_end: make.gauge("countersign_fleet_end_seq")?,
+            fleet_publish_retries: make.counter("countersign_fleet_publish_retries_total")?,
+            fleet_refusals: make.counters("countersign_fleet_refusals_total", &["reason"])?,
+            fleet_refused: make.gauge("countersign_fleet_refused")?,
             workload_api_up: make.gauges("countersign_workload_api_up", &["stream"])?,
             workload_api_held: make.gauges("countersign_workload_api_held", &["kind"])?,
             workload_api_updates: make.counters("countersign_workload_api_updates_total", &["stream", "result"])?,
@@ -266,6 +288,12 @@ impl Metrics {
             for result in ["accepted", "failed", "refused"] {
                 self.bundle_fetches.with_label_values(&[origin.as_str(), result]);
             }
+        }
+        for result in ["connected", "failed", "lost"] {
+            self.fleet_connects.with_label_values(&[result]);
+        }
+        for reason in Refusal::NAMES {
+            self.fleet_refusals.with_label_values(&[reason]);
         }
         for part in Part::ALL {
             self.ready.with_label_values(&[part.as_str()]).set(0);

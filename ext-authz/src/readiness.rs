@@ -12,7 +12,7 @@ use crate::{
     clock,
     degraded::{Condition, Conduct, Degraded, Standing},
     identity::{OwnIdentity, OwnSvid},
-    signals::SignalPlane,
+    signals::{FleetState, Refused, SignalPlane},
     state::{Part, State},
 };
 
@@ -70,23 +70,29 @@ impl Readiness {
         standing.view_age.is_some() && standing.trouble != Some((Condition::LogLost, Conduct::Deny))
     }
 
+    /// Why the stream of the fleet is not followed although it is there, if so: somebody has to look at it.
+    pub fn fleet_refused(&self) -> Option<Refused> {
+        self.plane.fleet().and_then(|fleet| fleet.borrow().refused.clone())
+    }
+
     /// Whether every part is in, the log is known, signals are taken, listeners have the SVID they need, and no drain has begun.
     pub fn is_ready(&self) -> bool {
         let live = self.takes_signals() && self.has_own_svid() && self.state.load().live().is_some();
-        live && self.knows_log() && !*self.draining.borrow()
+        live && self.knows_log() && self.fleet_refused().is_none() && !*self.draining.borrow()
     }
 
     /// Ends when readiness may have changed since this call.
     pub fn changed(&self) -> impl Future<Output = ()> + use<> {
         let (mut state, mut draining) = (self.state.subscribe(), self.draining.subscribe());
         let (trouble, own) = (self.plane.trouble(), own_changed(self.own.clone()));
-        let mut degraded = self.degraded.subscribe();
+        let (mut degraded, fleet) = (self.degraded.subscribe(), fleet_changed(self.plane.fleet()));
         async move {
             tokio::select! {
                 _ = state.changed() => {}
                 _ = draining.changed() => {}
                 () = trouble => {}
                 _ = degraded.changed() => {}
+                () = fleet => {}
                 () = own => {}
             }
         }
@@ -104,6 +110,7 @@ impl Readiness {
         };
         let mut parts: Vec<PartStatus> = Part::ALL.iter().map(|part| status(*part, detail(*part))).collect();
         parts.push(view(self.degraded.assess(Instant::now()), self.knows_log()));
+        parts.extend(self.plane.fleet().map(|state| fleet(&state.borrow())));
         parts.push(signals(self.takes_signals()));
         parts.extend(self.own.as_ref().map(|own| identity(own.current().as_deref(), clock::now())));
         let draining = *self.draining.borrow();
@@ -168,6 +175,32 @@ fn view(standing: Standing, ok: bool) -> PartStatus {
         (None, age) => age.unwrap_or_default(),
     };
     PartStatus { name: "view", ok, detail }
+}
+
+/// Ends when a stream is refused that was not, or the other way round.
+fn fleet_changed(state: Option<watch::Receiver<FleetState>>) -> impl Future<Output = ()> + use<> {
+    let before = state.as_ref().map(|state| state.borrow().refused.is_some());
+    async move {
+        match (state, before) {
+            (Some(mut state), Some(before)) => {
+                // A stream that nobody follows any more changes nothing.
+                if state.wait_for(|state| state.refused.is_some() != before).await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+            _ => std::future::pending().await,
+        }
+    }
+}
+
+fn fleet(state: &FleetState) -> PartStatus {
+    let detail = match (&state.refused, &state.trouble) {
+        (Some(refused), _) => format!("the stream of signals is refused: {refused}"),
+        (None, Some(trouble)) => format!("the stream of signals is out of reach: {trouble}"),
+        (None, None) if state.caught_up => format!("following, the stream ends at {}", state.end),
+        (None, None) => format!("catching up, the stream ends at {}", state.end),
+    };
+    PartStatus { name: "fleet", ok: state.refused.is_none(), detail }
 }
 
 fn signals(ok: bool) -> PartStatus {

@@ -15,7 +15,7 @@ use crate::{
     cache::DecisionCache,
     check::Checker,
     clock,
-    config::Config,
+    config::{Config, NatsConfig},
     degraded::Degraded,
     filters::Filters,
     grpc::{desk::Desk, watch::Watching},
@@ -25,7 +25,7 @@ use crate::{
     },
     metrics::Metrics,
     readiness::Readiness,
-    signals::{Entry, Log, LogError, SignalPlane, SubmitError},
+    signals::{Entry, JoinError, Log, LogError, SignalPlane, SubmitError},
     socket::UnboundSocket,
     state::State,
     status::{LogNews, Overview, PolicyNews},
@@ -33,6 +33,7 @@ use crate::{
 
 mod degraded;
 mod federation;
+mod fleet;
 mod health;
 mod log;
 mod own;
@@ -53,6 +54,9 @@ pub enum SidecarError {
     /// The log of signals can't be opened.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// What the log holds can't be brought into the stream of the fleet.
+    #[error(transparent)]
+    Join(#[from] JoinError),
     /// A metric is wrong: a fault of ours.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -125,10 +129,10 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), S
 async fn build(config: &Config, metrics: Arc<Metrics>, audit: Audit) -> Result<Parts, SidecarError> {
     let state = Arc::new(State::default());
     let verifier = Arc::new(Verifier::new(Bundles::default(), config.identity.forwarding.clone()));
-    let log = open_log(config, &audit).await?;
+    let log = fleet::joined(open_log(config, &audit).await?, config).await?;
     // Filters that an earlier run left behind may still answer on its leases.
     let unknown_until = (!log.is_fresh()).then(|| Instant::now() + config.link.lease);
-    let plane = Arc::new(start_plane(log, &state, audit.clone(), Arc::clone(&metrics))?);
+    let plane = Arc::new(start_plane(log, config.signals.nats.as_ref(), &state, audit.clone(), Arc::clone(&metrics))?);
     let degraded = Degraded::new(config.degraded, Arc::clone(&plane));
     audit.watch(degraded.clone());
     let checker = Checker::new(Arc::clone(&state), Arc::clone(&verifier), cache(config), degraded.clone());
@@ -217,10 +221,16 @@ fn unwitnessed(head: Seq) -> Change {
 }
 
 /// Replays the log into the state; from then on every new signal takes effect there before anybody hears of it.
-fn start_plane(log: Log, state: &Arc<State>, audit: Audit, metrics: Arc<Metrics>) -> Result<SignalPlane, LogError> {
+fn start_plane(
+    log: Log,
+    fleet: Option<&NatsConfig>,
+    state: &Arc<State>,
+    audit: Audit,
+    metrics: Arc<Metrics>,
+) -> Result<SignalPlane, LogError> {
     let replayed = log.head();
-    let applied = Arc::clone(state);
-    let plane = SignalPlane::start(log, move |entries: &mut [Entry]| {
+    let (applied, shared) = (Arc::clone(state), Arc::clone(&metrics));
+    let apply = move |entries: &mut [Entry]| {
         applied.apply(entries);
         for entry in entries.iter().filter(|entry| entry.seq > replayed) {
             metrics.signals.with_label_values(&[entry.signal.action.as_str()]).inc();
@@ -230,11 +240,17 @@ fn start_plane(log: Log, state: &Arc<State>, audit: Audit, metrics: Arc<Metrics>
                 outcome: entry.outcome,
             }));
         }
-    })?;
+    };
+    let plane = match fleet {
+        Some(fleet) => SignalPlane::follow(log, apply, fleet.clone(), shared)?,
+        None => SignalPlane::start(log, apply)?,
+    };
     state.expire(clock::now());
     // The last entries may have been removed.
     state.reach(plane.head());
-    state.set_replayed();
+    if plane.fleet().is_none() {
+        state.set_replayed();
+    }
     info!(head = replayed.0, "signal log replayed");
     Ok(plane)
 }
@@ -262,6 +278,7 @@ async fn serve(config: &Config, parts: Parts, stop: impl Future<Output = ()>) ->
     tasks.spawn(named("policy", policies::keep(config.policy_files(), Arc::clone(&parts), stopped.clone())));
     tasks.spawn(named("degraded states", degraded::keep(Arc::clone(&parts), stopped.clone())));
     tasks.spawn(named("expiry", expire(Arc::clone(&parts), stopped.clone())));
+    tasks.spawn(named("fleet", fleet::catch_up(Arc::clone(&parts), stopped.clone())));
     tasks.spawn(named("signal log", log::keep(Arc::clone(&parts), stopped.clone())));
     let early = tokio::select! {
         () = stop => None,

@@ -2,6 +2,7 @@
 
 pub mod convert;
 pub mod dead;
+pub mod fleet;
 mod freshness;
 mod history;
 pub mod live;
@@ -10,6 +11,7 @@ mod plane;
 mod tail;
 mod upkeep;
 
+pub use fleet::{FleetState, JoinError, Refused};
 pub use freshness::Freshness;
 pub use history::{Fingerprint, History};
 pub use log::{Appended, Compacted, Log, LogError};

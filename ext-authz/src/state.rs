@@ -135,6 +135,11 @@ impl<'s> Live<'s> {
         Gate::new(&self.view.revocations, self.policy.plan())
     }
 
+    /// The revocations of this moment.
+    pub fn revocations(&self) -> &'s RevocationSet {
+        &self.view.revocations
+    }
+
     /// The policies of this moment.
     pub fn policy(&self) -> &'s CompiledPolicies {
         self.policy

@@ -2,6 +2,7 @@
 
 mod identity;
 mod listen;
+mod nats;
 
 use std::{
     collections::BTreeSet,

@@ -41,15 +41,22 @@ impl LinkService {
     }
 
     fn decide_now(&self, request: &DecideRequest) -> DecideResponse {
-        let headers: Vec<(&str, &[u8])> =
-            request.headers.iter().map(|it| (it.name.as_str(), it.value.as_slice())).collect();
+        let of_connection = request.asked() == link::Asked::Connection;
+        // A connection has no headers; whoever sends some along gets no identity or fact from them.
+        let lines = if of_connection { &[][..] } else { &request.headers[..] };
+        let headers: Vec<(&str, &[u8])> = lines.iter().map(|it| (it.name.as_str(), it.value.as_slice())).collect();
         let xfcc =
             headers.iter().filter(|(name, _)| *name == "x-forwarded-client-cert").map(|(_, value)| *value).collect();
         let certificate = std::str::from_utf8(&request.peer_certificate).ok().filter(|pem| !pem.is_empty());
+        let (mode, asked) = if of_connection {
+            (Mode::LinkNetwork, facts::Asked::Connection)
+        } else {
+            (Mode::Link, facts::Asked::Http(Http::from_headers(&headers, &request.protocol)))
+        };
         let asked = Asked {
-            mode: Mode::Link,
+            mode,
             certificate: PresentedCertificate { source_certificate: certificate, xfcc },
-            asked: facts::Asked::Http(Http::from_headers(&headers, &request.protocol)),
+            asked,
             source_ip: request.source_address.parse().ok().map(|address: SocketAddr| address.ip()),
             destination: request.destination_address.parse().ok(),
             sni: Some(request.sni.as_str()).filter(|name| !name.is_empty()),

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use authz_core::signal::Seq;
+use authz_core::{scope::Scope, signal::Seq};
 use tokio::time::{sleep_until, timeout};
 use tonic::{Status, Streaming};
 use tracing::{info, warn};
@@ -29,7 +29,7 @@ use crate::{
     signals::{Entry, History, SignalPlane, Tail, TailEnd},
     state::State,
     status::LogNews,
-    wire::link::{Hello, Report, Update},
+    wire::link::{Held, Hello, Report, Update},
 };
 
 /// What all watches share.
@@ -166,7 +166,7 @@ impl Watch {
         Ok(())
     }
 
-    /// What came after the last position the filter has, or everything that is revoked now.
+    /// What came after the last position the filter has, or a fresh start.
     async fn begin(&mut self, hello: &Hello) -> Result<Tail, End> {
         let after = match Session::start(hello, &*self.shared.plane) {
             Start::After(after) => after,
@@ -185,20 +185,29 @@ impl Watch {
     async fn resync(&mut self) -> Result<Tail, End> {
         self.shared.metrics.resyncs.inc();
         loop {
-            // What is published is in force, so the snapshot taken next holds at least all of it.
             let published = self.shared.plane.head();
             let Ok(tail) = self.shared.plane.subscribe_from(published) else { continue };
-            let view = self.shared.state.load().view().cloned().unwrap_or_default();
             let update = self.session.resync();
             self.send(update).await?;
-            let mut marks = view.revocations.iter();
-            while let Some(update) = Session::revoked(view.seq, &mut marks) {
-                self.send(update).await?;
-            }
+            // A million revocations are not listed to a filter that holds a few: it says what it holds.
             let update = self.session.resynced(published, &*self.shared.plane, Instant::now());
-            self.send(update).await?;
+            self.send(Update { ask_held: true, ..update }).await?;
             return Ok(tail);
         }
+    }
+
+    /// Says what is revoked of what the filter's open streams rest on.
+    async fn answer_held(&self, held: &Held) -> Result<(), End> {
+        let parse =
+            |text: &String| text.parse().map_err(|error| End::Refused(Status::invalid_argument(format!("{error}"))));
+        let scopes: Vec<Scope> = held.scopes.iter().map(parse).collect::<Result<_, End>>()?;
+        // What was published is in force, so this view holds at least all up to where the resync ended.
+        let view = self.shared.state.load().view().cloned().unwrap_or_default();
+        let mut marks = scopes.iter().flat_map(|scope| view.revocations.marks(scope).map(move |mark| (scope, mark)));
+        while let Some(update) = Session::revoked(view.seq, &mut marks) {
+            self.send(update).await?;
+        }
+        if held.more { Ok(()) } else { self.send(Update { held_answered: true, ..Update::default() }).await }
     }
 
     async fn pass_on(&mut self, entries: &[Entry]) -> Result<(), End> {
@@ -248,8 +257,11 @@ impl Watch {
             let bookings = Bookings { metrics: &self.shared.metrics, audit: &self.shared.audit, filter: &self.name };
             bookings.book(report, clock::now());
         }
-        match self.session.answer(report, received) {
-            Some(update) => self.send(update).await,
+        if let Some(update) = self.session.answer(report, received) {
+            self.send(update).await?;
+        }
+        match &report.held {
+            Some(held) => self.answer_held(held).await,
             None => Ok(()),
         }
     }

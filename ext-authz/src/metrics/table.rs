@@ -104,6 +104,42 @@ pub const TABLE: &[MetricRow] = &[
     ),
     row("countersign_filters", "gauge", "", "Filter VMs connected now."),
     row(
+        "countersign_fleet_connected",
+        "gauge",
+        "",
+        "1 while the fleet's stream of signals is followed; 0 out of reach, refused, or without a fleet.",
+    ),
+    row(
+        "countersign_fleet_connects_total",
+        "counter",
+        "result",
+        "Connections to the fleet's stream: connected, failed, or lost afterwards.",
+    ),
+    row(
+        "countersign_fleet_end_seq",
+        "gauge",
+        "",
+        "The end of the fleet's stream as last heard; what it is above countersign_log_seq is still to come.",
+    ),
+    row(
+        "countersign_fleet_publish_retries_total",
+        "counter",
+        "",
+        "Signals published again because their acknowledgement did not come, or another had their id.",
+    ),
+    row(
+        "countersign_fleet_refusals_total",
+        "counter",
+        "reason",
+        "Times the fleet's stream was refused: shorter than seen, another history, made anew, purged, unfit; alert on any.",
+    ),
+    row(
+        "countersign_fleet_refused",
+        "gauge",
+        "",
+        "1 while the fleet's stream is refused: alert, no revocation arrives.",
+    ),
+    row(
         "countersign_filters_cut_total",
         "counter",
         "reason",

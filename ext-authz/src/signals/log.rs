@@ -2,6 +2,7 @@
 //! matter, and puts none of them in force.
 
 mod base;
+mod bound;
 mod compact;
 mod error;
 mod file;
@@ -271,9 +272,9 @@ impl Log {
             transaction.set_durability(Durability::Immediate)?;
             let (result, commit) = change(&mut Tables::open(&transaction)?, &mut head)?;
             if commit {
-                transaction.commit()?
+                transaction.commit()?;
             } else {
-                transaction.abort()?
+                transaction.abort()?;
             }
             Ok(result)
         });

@@ -1,21 +1,23 @@
 //! The one path of a signal: log, then live state, then followers, then the sender. It decides nothing about requests.
 
-use std::{
-    io,
-    sync::Arc,
-    thread::JoinHandle,
-    time::{Duration, Instant},
-};
+mod writer;
+
+use std::{sync::Arc, thread::JoinHandle, time::Instant};
 
 use authz_core::signal::{Outcome, Seq, Signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
+    fleet::{Fleet, FleetState, Replica},
     freshness::Freshness,
     history::{Fingerprint, History},
-    log::{Appended, Log, LogError},
+    log::{Log, LogError},
     tail::{Entry, Ring, Tail, TailEnd},
 };
+use crate::{config::NatsConfig, metrics::Metrics};
+use writer::{MAX_BATCH, Request, Writer};
+
+pub(super) use writer::Order;
 
 /// The live log: its writer thread flushes what came in together with one fsync.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub struct SignalPlane {
     log: Arc<Log>,
     ring: Arc<Ring>,
     freshness: Freshness,
+    // In a fleet: who decides the order instead of the writer.
+    fleet: Option<Fleet>,
     // Both are there until the drop.
     requests: Option<mpsc::Sender<Order>>,
     writer: Option<JoinHandle<()>>,
@@ -52,18 +56,17 @@ pub enum SubmitError {
     /// The sidecar ends; the signal may have become durable or not.
     #[error("the sidecar is stopping, send the signal again with the same id once it is back")]
     Stopped,
-}
-
-/// What the writer is asked to do.
-enum Order {
-    Recover,
-    Submit(Request),
-}
-
-struct Request {
-    signal: Signal,
-    received: Instant,
-    answer: oneshot::Sender<Result<Accepted, SubmitError>>,
+    /// The stream of the fleet did not take it in time; it may have become durable or not.
+    #[error(
+        "the signal is not known to be in force, the stream {stream} did not confirm it in time: {why}; send it again with \
+         the same id, which never counts twice"
+    )]
+    Unavailable {
+        /// Its name.
+        stream: Arc<str>,
+        /// Why, and where it stands if that is known.
+        why: Arc<str>,
+    },
 }
 
 impl SignalPlane {
@@ -72,13 +75,39 @@ impl SignalPlane {
     /// `apply` sees each entry exactly once, in order, in batches that should take effect together, and writes down what
     /// each changed. For a new signal it runs after the signal is durable and returns before the sender and the followers
     /// hear of it.
-    pub fn start(log: Log, mut apply: impl FnMut(&mut [Entry]) + Send + 'static) -> Result<Self, LogError> {
+    pub fn start(log: Log, apply: impl FnMut(&mut [Entry]) + Send + 'static) -> Result<Self, LogError> {
+        Self::begin(log, Freshness::always(), apply)
+    }
+
+    /// The same for the replica of a fleet's stream, which is followed from now on, on the runtime of the caller.
+    ///
+    /// New signals go to the stream and come back from it: each is durable there and here, and in force here, before its
+    /// sender hears of it.
+    pub fn follow(
+        log: Log,
+        apply: impl FnMut(&mut [Entry]) + Send + 'static,
+        config: NatsConfig,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, LogError> {
+        let mut plane = Self::begin(log, Freshness::unknown(), apply)?;
+        if let Some(requests) = &plane.requests {
+            let (log, ring, orders) = (Arc::clone(&plane.log), Arc::clone(&plane.ring), requests.downgrade());
+            let replica = Replica { log, ring, freshness: plane.freshness.clone(), orders };
+            plane.fleet = Some(Fleet::start(config, replica, metrics));
+        }
+        Ok(plane)
+    }
+
+    fn begin(
+        log: Log,
+        freshness: Freshness,
+        mut apply: impl FnMut(&mut [Entry]) + Send + 'static,
+    ) -> Result<Self, LogError> {
         let ring = Arc::new(Ring::new());
         replay(&log, &ring, &mut apply)?;
         let (requests, inbox) = mpsc::channel(MAX_BATCH);
         let log = Arc::new(log);
         let (alarm, trouble) = watch::channel(());
-        let freshness = Freshness::always();
         let writer = Writer {
             log: Arc::clone(&log),
             ring: Arc::clone(&ring),
@@ -89,18 +118,49 @@ impl SignalPlane {
         };
         let thread = std::thread::Builder::new().name("signal-log".to_owned());
         let writer = thread.spawn(move || writer.run(inbox)).map_err(|error| log.unusable(error))?;
-        Ok(Self { log, ring, freshness, requests: Some(requests), writer: Some(writer), trouble })
+        Ok(Self { log, ring, freshness, fleet: None, requests: Some(requests), writer: Some(writer), trouble })
     }
 
     /// Makes `signal` durable and puts it in force; when it returns, both have happened.
     ///
     /// If the caller gives up waiting, the signal goes its way all the same.
     pub async fn submit(&self, signal: Signal) -> Result<Accepted, SubmitError> {
-        let (answer, answered) = oneshot::channel();
-        let request = Request { signal, received: Instant::now(), answer };
-        let requests = self.requests.as_ref().ok_or(SubmitError::Stopped)?;
-        requests.send(Order::Submit(request)).await.map_err(|_| SubmitError::Stopped)?;
-        answered.await.map_err(|_| SubmitError::Stopped)?
+        if let Some(fleet) = &self.fleet {
+            return fleet.submit(signal).await;
+        }
+        let mut results = self.submit_all(vec![signal]).await;
+        results.pop().unwrap_or(Err(SubmitError::Stopped))
+    }
+
+    /// The same for many at once, with one flush for all or few; the results are in their order.
+    ///
+    /// In a fleet signals about the same scope keep their order, others may change places if servers fail meanwhile.
+    pub async fn submit_all(&self, signals: Vec<Signal>) -> Vec<Result<Accepted, SubmitError>> {
+        if let Some(fleet) = &self.fleet {
+            return fleet.submit_all(signals).await;
+        }
+        let received = Instant::now();
+        let (requests, answers): (Vec<_>, Vec<_>) = signals
+            .into_iter()
+            .map(|signal| {
+                let (answer, answered) = oneshot::channel();
+                (Request { signal, received, answer }, answered)
+            })
+            .unzip();
+        if let Some(orders) = &self.requests {
+            // A writer that is gone drops the senders of the answers.
+            let _ = orders.send(Order::Submit(requests)).await;
+        }
+        let mut results = Vec::with_capacity(answers.len());
+        for answered in answers {
+            results.push(answered.await.unwrap_or(Err(SubmitError::Stopped)));
+        }
+        results
+    }
+
+    /// How this sidecar stands to the stream of its fleet, from now on; nothing if its log is its own.
+    pub fn fleet(&self) -> Option<watch::Receiver<FleetState>> {
+        self.fleet.as_ref().map(Fleet::state)
     }
 
     /// Has the log opened again if a write has failed, so that signals are taken once the disk does its work; does not wait
@@ -181,93 +241,12 @@ impl History for SignalPlane {
 impl Drop for SignalPlane {
     fn drop(&mut self) {
         self.close();
+        self.fleet.take();
         self.requests.take();
         if let Some(writer) = self.writer.take() {
             // It can only fail by a panic, which has been reported.
             let _ = writer.join();
         }
-    }
-}
-
-struct Writer<A> {
-    log: Arc<Log>,
-    ring: Arc<Ring>,
-    freshness: Freshness,
-    apply: A,
-    alarm: watch::Sender<()>,
-    /// When the log was last tried after a failed write.
-    tried: Option<Instant>,
-}
-
-impl<A: FnMut(&mut [Entry])> Writer<A> {
-    fn run(mut self, mut inbox: mpsc::Receiver<Order>) {
-        let mut orders = Vec::new();
-        while inbox.blocking_recv_many(&mut orders, MAX_BATCH) > 0 {
-            let recovered = self.recover();
-            let submits = orders.drain(..).filter_map(|order| match order {
-                Order::Recover => None,
-                Order::Submit(request) => Some(request),
-            });
-            self.take(submits.collect(), recovered);
-        }
-    }
-
-    fn take(&mut self, batch: Vec<Request>, recovered: Result<(), LogError>) {
-        let (signals, senders): (Vec<_>, Vec<_>) =
-            batch.into_iter().map(|it| (it.signal, (it.received, it.answer))).unzip();
-        let results = match recovered.and_then(|()| self.append(signals)) {
-            Ok(results) => results,
-            Err(error) => {
-                return senders.into_iter().for_each(|(_, answer)| reply(answer, Err(error.clone().into())));
-            }
-        };
-        let mut results: Vec<_> = results.into_iter().map(|result| result.map(Accepted::from)).collect();
-        let new = results.iter().zip(&senders).filter_map(|(result, (received, _))| entry(result, *received));
-        let mut new: Vec<_> = new.collect();
-        put_in_force(&mut new, &self.log, &self.ring, &mut self.apply);
-        let fresh = results.iter_mut().filter_map(|result| result.as_mut().ok()).filter(|accepted| !accepted.known);
-        fresh.zip(&new).for_each(|(accepted, entry)| accepted.outcome = entry.outcome);
-        for (result, (_, answer)) in results.into_iter().zip(senders) {
-            reply(answer, result.map_err(SubmitError::from));
-        }
-    }
-
-    fn append(&mut self, signals: Vec<Signal>) -> Result<Vec<Result<Appended, LogError>>, LogError> {
-        if signals.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.log.append_all(signals).inspect_err(|error| {
-            tracing::error!(%error, "signals were not accepted");
-            self.freshness.lose(Instant::now());
-            self.alarm.send_replace(());
-        })
-    }
-
-    /// After a failed write: opens the log again, and puts in force what that write left on the disk.
-    fn recover(&mut self) -> Result<(), LogError> {
-        if !self.log.has_failed() {
-            return Ok(());
-        }
-        if self.tried.is_some_and(|tried| tried.elapsed() < RETRY_EVERY) {
-            return Err(self.log.unusable(io::Error::other("an earlier write failed, it is tried again every second")));
-        }
-        let reopened = self.log.reopen();
-        self.tried = Some(Instant::now());
-        let left = reopened.inspect_err(|error| tracing::warn!(%error, "the signal log can't be written yet"))?;
-        tracing::info!(left = left.len(), "the signal log can be written again");
-        let received = Instant::now();
-        let left = left.into_iter();
-        let mut left: Vec<_> = left.map(|(seq, signal)| Entry::new(seq, Arc::new(signal), received)).collect();
-        put_in_force(&mut left, &self.log, &self.ring, &mut self.apply);
-        self.freshness.regain();
-        self.alarm.send_replace(());
-        Ok(())
-    }
-}
-
-impl From<Appended> for Accepted {
-    fn from(Appended { seq, signal, known }: Appended) -> Self {
-        Self { seq, signal: Arc::new(signal), known, outcome: Outcome::Unchanged }
     }
 }
 
@@ -293,28 +272,6 @@ fn replay(log: &Log, ring: &Ring, apply: &mut impl FnMut(&mut [Entry])) -> Resul
     put(&mut batch);
     Ok(())
 }
-
-fn put_in_force(entries: &mut [Entry], log: &Log, ring: &Ring, apply: &mut impl FnMut(&mut [Entry])) {
-    if let Some(last) = entries.last().map(|entry| entry.seq) {
-        apply(entries);
-        ring.publish(entries, log.fingerprint(last).map(Fingerprint::from_bytes));
-    }
-}
-
-fn entry(result: &Result<Accepted, LogError>, received: Instant) -> Option<Entry> {
-    let accepted = result.as_ref().ok().filter(|accepted| !accepted.known)?;
-    Some(Entry { seq: accepted.seq, signal: Arc::clone(&accepted.signal), received, outcome: accepted.outcome })
-}
-
-fn reply(answer: oneshot::Sender<Result<Accepted, SubmitError>>, result: Result<Accepted, SubmitError>) {
-    // A sender that went away loses the answer, not the signal.
-    let _ = answer.send(result);
-}
-
-/// After a failed write: how long to wait before the disk is tried again.
-const RETRY_EVERY: Duration = Duration::from_secs(1);
-/// Most signals that share one fsync, and most that may wait for it.
-const MAX_BATCH: usize = 1024;
 
 #[cfg(test)]
 mod tests;

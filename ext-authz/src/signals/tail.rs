@@ -161,6 +161,13 @@ impl Ring {
         entries.get(at).map(|entry| entry.received)
     }
 
+    /// What the entry at `seq` changed, if it is here.
+    pub(super) fn outcome(&self, seq: Seq) -> Option<Outcome> {
+        let kept = self.lock();
+        let at = kept.entries.binary_search_by_key(&seq, |entry| entry.seq).ok()?;
+        kept.entries.get(at).map(|entry| entry.outcome)
+    }
+
     /// All entries after `after`, or nothing if one of them has left.
     fn after(&self, after: Seq) -> Option<Vec<Entry>> {
         let entries = &self.lock().entries;

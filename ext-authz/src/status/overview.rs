@@ -14,8 +14,11 @@ use crate::{
     identity::{Held, Missing, Origin, OwnIdentity, TrustStore},
     metrics::Metrics,
     readiness::Readiness,
+    signals::{FleetState, Refused},
     state::{Snapshot, State},
-    wire::control::{AuditStatus, BundleStatus, FilterStatus, LogStatus, OwnStatus, PolicyStatus, StatusResponse},
+    wire::control::{
+        AuditStatus, BundleStatus, FilterStatus, FleetStatus, LogStatus, OwnStatus, PolicyStatus, StatusResponse,
+    },
 };
 
 /// The parts that are looked at.
@@ -113,6 +116,7 @@ impl Overview {
             degraded: condition.to_owned(),
             conduct: conduct.to_owned(),
             view_age_ms: standing.view_age.map(millis),
+            fleet: self.watching.plane.fleet().map(|state| fleet(&state.borrow())),
         }
     }
 
@@ -146,6 +150,13 @@ impl Overview {
             lost_at_ms: self.metrics.audit_lost_at().map_or(0, Timestamp::as_millis),
         }
     }
+}
+
+fn fleet(state: &FleetState) -> FleetStatus {
+    let FleetState { reachable, caught_up, end, refused, trouble } = state.clone();
+    let (refused, remedy) = refused.map(|Refused { what, remedy }| (what, remedy)).unwrap_or_default();
+    let trouble = trouble.unwrap_or_default();
+    FleetStatus { reachable, caught_up, end_seq: end.0, refused, remedy, trouble }
 }
 
 fn held_bundle(trust_domain: &authz_core::identity::TrustDomain, origin: Origin, held: &Held) -> BundleStatus {

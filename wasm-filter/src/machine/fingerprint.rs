@@ -2,7 +2,6 @@
 
 use std::hash::{Hash, Hasher};
 
-use authz_core::{revocation::Mark, scope::Scope};
 use prost::Message;
 
 use super::{Machine, request::Pending};
@@ -10,17 +9,13 @@ use super::{Machine, request::Pending};
 /// Everything that decides an answer, a cut or a message; what was counted decides none of them.
 impl Hash for Machine {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { identity, peers, callers, chains, decisions, revocations, plan, recent, reached, .. } = self;
+        let Self { identity, peers, callers, chains, decisions, plan, recent, reached, .. } = self;
         (identity, peers, callers, chains, decisions, plan, recent, reached).hash(state);
-        let Self { before_resync, lease, streams, pending, watch, next_expiry, .. } = self;
-        (before_resync, lease, streams, watch, next_expiry).hash(state);
+        let Self { before_resync, unconfirmed, lease, streams, newcomers, pending, watch, .. } = self;
+        (before_resync, unconfirmed, lease, streams, newcomers, watch).hash(state);
         let mut waiting: Vec<(&u32, &Pending)> = pending.iter().collect();
         waiting.sort_by_key(|(stream, _)| **stream);
         waiting.hash(state);
-        let mut revoked: Vec<(&Scope, Mark)> = revocations.iter().collect();
-        revoked
-            .sort_by_key(|(scope, mark)| (scope.kind(), scope.value().to_owned(), mark.issued_before, mark.expires_at));
-        revoked.hash(state);
     }
 }
 

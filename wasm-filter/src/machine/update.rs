@@ -20,6 +20,10 @@ pub struct Update {
     pub invalidations: Vec<Invalidation>,
     /// Everything up to here was delivered.
     pub reached: Option<Reached>,
+    /// What is revoked of the scopes that open streams rest on is yet to be asked.
+    pub ask_held: bool,
+    /// It was answered.
+    pub held_answered: bool,
     /// Beat and milliseconds of a lease.
     pub lease: Option<(u64, u64)>,
     /// The highest number of a report received.
@@ -55,13 +59,16 @@ pub struct Invalidation {
 
 /// Reads a message; `None` if it is none.
 pub fn parse(bytes: &[u8]) -> Option<Update> {
-    let link::Update { plan, resync, invalidations, seq, lease, received_report, fingerprint } =
-        link::Update::decode(bytes).ok()?;
+    let update = link::Update::decode(bytes).ok()?;
+    let link::Update { plan, resync, invalidations, seq, lease, received_report, fingerprint, .. } = update;
+    let (ask_held, held_answered) = (update.ask_held, update.held_answered);
     Some(Update {
         plan: plan.map(parse_plan),
         resync,
         invalidations: invalidations.into_iter().map(parse_invalidation).collect(),
         reached: reached(seq, fingerprint),
+        ask_held,
+        held_answered,
         lease: lease.map(|link::Lease { beat, ttl_ms }| (beat, ttl_ms)),
         received_report,
     })

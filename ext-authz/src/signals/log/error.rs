@@ -112,7 +112,7 @@ impl LogError {
     }
 
     /// The refusal of a second signal by the name of `first`.
-    pub(super) fn conflict(first: &Appended) -> Self {
+    pub(in crate::signals) fn conflict(first: &Appended) -> Self {
         let Appended { seq, signal, .. } = first;
         let what = format!("{seq}: {} {}", signal.action.as_str(), signal.scope);
         Self::Conflict { id: signal.id.clone(), what }

@@ -62,12 +62,13 @@ fn an_answer_that_knows_more_than_this_filter_is_used_and_forgotten_when_the_new
 }
 
 #[test]
-fn a_restoration_the_filter_has_not_heard_of_lets_the_request_in_but_not_into_memory() {
+fn a_restoration_the_filter_has_not_heard_of_is_believed_until_it_comes_and_asked_about_then() {
     let mut rig = Rig::new();
     rig.update(&revoked(5, "spiffe-id:spiffe://td/a"));
     assert_eq!(verdict(Some(&rig.learn(1, "/x", &allow("/a", 1, 6)))), "allow permit /a");
-    assert_eq!(verdict(rig.recall(1, "/x").as_ref()), "-", "the gate still refuses it: nothing from memory");
+    assert_eq!(verdict(rig.recall(1, "/x").as_ref()), "allow permit /a", "the sidecar knew of it");
     rig.update(&restored(6, "spiffe-id:spiffe://td/a"));
+    assert_eq!(verdict(rig.recall(1, "/x").as_ref()), "-");
     rig.learn(1, "/x", &allow("/a", 1, 6));
     assert_eq!(verdict(rig.recall(1, "/x").as_ref()), "allow permit /a");
 }

@@ -86,7 +86,7 @@ pub struct RevocationArgs {
     #[arg(long, value_enum, default_value_t = Output::Table)]
     pub output: Output,
     /// Who orders the signals
-    #[arg(long = "log", value_enum, value_delimiter = ',', default_value = "embedded")]
+    #[arg(long = "log", value_enum, value_delimiter = ',', default_value = "embedded,nats")]
     pub logs: Vec<Log>,
 }
 
@@ -247,7 +247,7 @@ Examples:
   loadtest revocations --filters 10 --live 100000,1000000
 
 The filters are the product's own, without an Envoy around them, all in this one process: with few cores they take the
-processor from the sidecar that is measured. COUNTERSIGN_BIN says where the sidecar is.
+processor from the sidecar that is measured. COUNTERSIGN_BIN and COUNTERSIGN_NATS say where the programs are.
 
 Exit codes: 0 measured, 1 failed, 2 wrong usage.";
 

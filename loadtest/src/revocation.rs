@@ -12,6 +12,7 @@ use self::control::{Control, ControlFailed};
 pub use self::stage::Log;
 use self::stage::{Stage, StageFailed};
 use crate::crowd::{Crowd, FilterLost};
+use crate::process::open_many_files;
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -64,6 +65,7 @@ pub struct Enforced {
 /// # Errors
 /// Something can't be booted, a filter is lost, or a revocation does not come into force.
 pub async fn run(plan: &Plan, progress: impl Fn(&str)) -> Result<Vec<Enforced>, RevocationFailed> {
+    open_many_files();
     let mut found = Vec::new();
     for log in &plan.logs {
         for filters in &plan.filters {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
+use countersign_tests::nats::Nats;
 use countersign_tests::pki::Authority;
 use countersign_tests::sidecar::Sidecar;
 use serde::Serialize;
@@ -21,6 +22,8 @@ use crate::suite::stage::is_debug;
 pub enum Log {
     /// The sidecar itself.
     Embedded,
+    /// A stream on one nats-server on this machine.
+    Nats,
 }
 
 /// A running sidecar.
@@ -32,6 +35,7 @@ pub struct Stage {
     link: PathBuf,
     control: PathBuf,
     _sidecar: Sidecar,
+    _nats: Option<Nats>,
     _directory: TempDir,
 }
 
@@ -51,6 +55,7 @@ impl Log {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Embedded => "embedded",
+            Self::Nats => "nats",
         }
     }
 }
@@ -65,7 +70,14 @@ impl Stage {
         // Short, because the path of a Unix socket may have 107 bytes only.
         let directory = tempfile::Builder::new().prefix("bench-").tempdir()?;
         let authority = Authority::new(TRUST_DOMAIN);
-        sidecar::prepare(directory.path(), Set::of(1).among(live), &authority, "")?;
+        let nats = match log {
+            Log::Embedded => None,
+            Log::Nats => Some(Nats::start().await),
+        };
+        let signals = nats.as_ref().map_or_else(String::new, |nats| {
+            format!(", nats: {{ enabled: true, servers: [\"{}\"], replicas: 1 }}", nats.url())
+        });
+        sidecar::prepare(directory.path(), Set::of(1).among(live), &authority, &signals)?;
         let began = Instant::now();
         let mut sidecar = sidecar::run(directory.path()).await;
         Ok(Self {
@@ -76,6 +88,7 @@ impl Stage {
             link: sidecar::socket(directory.path()),
             control: sidecar::control(directory.path()),
             _sidecar: sidecar,
+            _nats: nats,
             _directory: directory,
         })
     }

@@ -21,6 +21,14 @@ async fn every_filter_is_counted_and_takes_some_time() {
 }
 
 #[tokio::test]
+async fn the_same_is_measured_over_a_real_nats_server() {
+    let plan = Plan { logs: vec![Log::Nats], filters: vec![3], revocations: 3, live: Vec::new() };
+    let found = run(&plan, |_| ()).await.unwrap();
+    assert_eq!(found.iter().map(|it| (it.log, it.filters)).collect::<Vec<_>>(), [(Log::Nats, 3)]);
+    assert!(found[0].revocation_p50_ms > 0.0, "{found:?}");
+}
+
+#[tokio::test]
 async fn filters_that_do_not_come_are_missed() {
     let stage = Stage::boot(Log::Embedded, 0).await.unwrap();
     let mut control = Control::connect(stage.control()).await.unwrap();

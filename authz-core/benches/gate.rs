@@ -12,16 +12,37 @@ use authz_core::{
     plan::{Plan, PolicyDigest, Read, Rules},
     revocation::{Mark, RevocationSet},
     scope::{Scope, ScopeKind},
+    signal::{Action, Seq, Signal},
     time::Timestamp,
 };
 use divan::{Bencher, black_box};
 
 fn main() {
+    // Only where everything is run: a filter asks for something else.
+    if !std::env::args().skip(1).any(|arg| !arg.starts_with('-')) {
+        [1_000, 100_000, 1_000_000].into_iter().for_each(print_memory);
+    }
     divan::main();
 }
 
+/// What a set takes from the system, texts of its scopes and allocator's losses included.
+fn print_memory(count: u64) {
+    let before = resident_bytes();
+    let set = revocations(count);
+    let bytes = resident_bytes().saturating_sub(before);
+    println!("{} live revocations take {} KiB, {} bytes each", set.len(), bytes / 1024, bytes / count);
+    black_box(set);
+}
+
+/// Linux only; elsewhere 0.
+fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok()).map_or(0, |kib| kib * 1024)
+}
+
 /// The gate alone, on facts that are parsed already.
-#[divan::bench(args = [0, 1, 1_000, 100_000], sample_size = 2000)]
+#[divan::bench(args = [0, 1, 1_000, 100_000, 1_000_000], sample_size = 2000)]
 fn admit(bencher: Bencher, revoked: u64) {
     let (set, plan, caller) = (revocations(revoked), plan(), caller(WEB));
     let headers = headers();
@@ -29,8 +50,18 @@ fn admit(bencher: Bencher, revoked: u64) {
     bencher.bench_local(|| black_box(Gate::new(&set, &plan).admit(black_box(&facts), NOW)).is_ok());
 }
 
+/// A caller that is revoked, by its ID: never remembered, its scopes are looked up each time.
+#[divan::bench(args = [1, 1_000, 100_000, 1_000_000], sample_size = 2000)]
+fn refuse_a_revoked_caller(bencher: Bencher, revoked: u64) {
+    let (mut set, plan, caller) = (revocations(revoked), plan(), caller(WEB));
+    set.revoke(&format!("spiffe-id:{WEB}").parse().unwrap(), Mark::FOREVER);
+    let headers = headers();
+    let facts = facts(&caller, &headers);
+    bencher.bench_local(|| black_box(Gate::new(&set, &plan).admit(black_box(&facts), NOW)).is_err());
+}
+
 /// The first request of a caller after a signal: every scope is looked up.
-#[divan::bench(args = [1, 100_000], sample_size = 2000)]
+#[divan::bench(args = [1, 1_000, 100_000, 1_000_000], sample_size = 2000)]
 fn admit_right_after_a_signal(bencher: Bencher, revoked: u64) {
     let (before, plan, caller) = (revocations(revoked), plan(), caller(WEB));
     let mut after = before.clone();
@@ -42,7 +73,7 @@ fn admit_right_after_a_signal(bencher: Bencher, revoked: u64) {
 }
 
 /// The same with 10,000 callers in turn: nothing of theirs is in the processor's caches.
-#[divan::bench(args = [0, 100_000], sample_size = 10_000, sample_count = 50)]
+#[divan::bench(args = [0, 100_000, 1_000_000], sample_size = 10_000, sample_count = 50)]
 fn admit_ten_thousand_callers(bencher: Bencher, revoked: u64) {
     let (set, plan) = (revocations(revoked), plan());
     let callers: Vec<_> =
@@ -111,42 +142,80 @@ fn write_key(bencher: Bencher) {
 }
 
 /// One signal, as the sidecar applies it: on a copy, while requests still hold the set it was copied from.
-#[divan::bench(args = [0, 1_000, 100_000])]
-fn revoke_one_while_a_clone_is_held(bencher: Bencher, revoked: u64) {
+#[divan::bench(args = [0, 1_000, 100_000, 1_000_000])]
+fn apply_one(bencher: Bencher, revoked: u64) {
     let held = revocations(revoked);
-    let mut number = 0;
-    bencher
-        .with_inputs(|| {
-            number += 1;
-            stranger(ScopeKind::SpiffeId, 1_000_000 + number)
-        })
-        .bench_local_refs(|scope| {
-            let mut next = held.clone();
-            next.revoke(scope, Mark::FOREVER);
-            next
-        });
-}
-
-#[divan::bench(args = [100_000])]
-fn restore_one_while_a_clone_is_held(bencher: Bencher, revoked: u64) {
-    let held = revocations(revoked);
-    let scope = stranger(ScopeKind::Certificate, 0);
-    bencher.bench_local(|| {
+    let mut number = 1_000_000;
+    let fresh = || {
+        number += 1;
+        (Seq(number), signal(number, Action::Revoke(Mark::FOREVER)))
+    };
+    bencher.with_inputs(fresh).bench_local_refs(|(seq, signal)| {
         let mut next = held.clone();
-        next.restore(black_box(&scope));
+        next.apply(*seq, signal);
         next
     });
 }
 
-#[divan::bench(args = [100_000], sample_count = 20)]
+/// As many signals as share one fsync, which take effect together.
+#[divan::bench(args = [0, 1_000, 100_000, 1_000_000], sample_size = 1, sample_count = 20)]
+fn apply_a_batch_of_1024(bencher: Bencher, revoked: u64) {
+    let held = revocations(revoked);
+    let batch: Vec<_> = (1_000_000..1_001_024).map(|number| signal(number, Action::Revoke(Mark::FOREVER))).collect();
+    bencher.bench_local(|| {
+        let mut next = held.clone();
+        (1_000_000..).zip(&batch).for_each(|(seq, signal)| _ = next.apply(Seq(seq), signal));
+        next
+    });
+}
+
+#[divan::bench(args = [1_000, 100_000, 1_000_000])]
+fn apply_one_restore(bencher: Bencher, revoked: u64) {
+    let held = revocations(revoked);
+    let restore = signal(0, Action::Restore);
+    bencher.bench_local(|| {
+        let mut next = held.clone();
+        next.apply(Seq(2_000_000), black_box(&restore));
+        next
+    });
+}
+
+#[divan::bench(args = [100_000, 1_000_000], sample_count = 20)]
 fn expire_when_nothing_is_over(bencher: Bencher, revoked: u64) {
     let mut set = revocations(revoked);
     bencher.bench_local(|| set.expire(NOW));
 }
 
-#[divan::bench(args = [100_000], sample_count = 20)]
-fn build_from_nothing(revoked: u64) -> RevocationSet {
-    revocations(revoked)
+/// What ends while so many others do not.
+#[divan::bench(args = [100_000, 1_000_000], sample_size = 1, sample_count = 20)]
+fn expire_a_thousand(bencher: Bencher, revoked: u64) {
+    let mut held = revocations(revoked);
+    let over = Mark { expires_at: NOW, ..Mark::FOREVER };
+    (0..1_000).for_each(|n| held.revoke(&stranger(ScopeKind::SpiffeId, 2_000_000 + n), over));
+    bencher.with_inputs(|| held.clone()).bench_local_refs(|set| assert_eq!(set.expire(NOW), 1_000));
+}
+
+/// All positions that still matter, as a compaction of the log asks.
+#[divan::bench(args = [100_000, 1_000_000], sample_count = 10)]
+fn walk_all_positions(bencher: Bencher, revoked: u64) {
+    let set = revocations(revoked);
+    bencher.bench_local(|| set.positions().map(|seq| seq.0).sum::<u64>());
+}
+
+/// As a replay of the log does: batch after batch, each on a copy of what requests see.
+#[divan::bench(args = [100_000, 1_000_000], sample_size = 1, sample_count = 3)]
+fn replay(bencher: Bencher, count: u64) {
+    let signals: Vec<_> = (1..=count).map(|number| signal(number, Action::Revoke(Mark::FOREVER))).collect();
+    bencher.bench_local(|| {
+        let mut seen = RevocationSet::default();
+        let mut seqs = (1..).map(Seq);
+        for batch in signals.chunks(1024) {
+            let mut next = seen.clone();
+            batch.iter().for_each(|signal| _ = next.apply(seqs.next().unwrap(), signal));
+            seen = next;
+        }
+        seen
+    });
 }
 
 const WEB: &str = "spiffe://demo.test/ns/shop/sa/web";
@@ -206,6 +275,22 @@ fn revocations(count: u64) -> RevocationSet {
     let kinds = ScopeKind::ALL.iter().cycle();
     kinds.zip(0..count).for_each(|(kind, n)| set.revoke(&stranger(*kind, n), Mark::FOREVER));
     set
+}
+
+/// About one of the above, or one more.
+fn signal(number: u64, action: Action) -> Signal {
+    let kinds = u64::try_from(ScopeKind::ALL.len()).unwrap();
+    let kind = ScopeKind::ALL[usize::try_from(number % kinds).unwrap()];
+    Signal {
+        id: "bench".into(),
+        scope: stranger(kind, number),
+        action,
+        who: "bench".into(),
+        why: "bench".into(),
+        source: "".into(),
+        at: NOW,
+        event_at: None,
+    }
 }
 
 fn stranger(kind: ScopeKind, n: u64) -> Scope {

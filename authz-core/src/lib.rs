@@ -13,7 +13,7 @@ pub mod plan;
 pub mod reason;
 pub mod revocation;
 pub mod scope;
-mod sharded;
+mod scope_map;
 pub mod signal;
 pub mod standing;
 pub mod time;

@@ -1,12 +1,12 @@
 //! The set of live revocations: asked on every request, copied cheaply on every signal; events resolve by their own time.
 
-use std::sync::Arc;
+use std::{slice, sync::Arc};
 
 use crate::{
     clearance::Edition,
     facts::Caller,
     scope::{Scope, Scopes},
-    sharded::Sharded,
+    scope_map::{Ends, ScopeMap},
     signal::{Action, Moment, Outcome, Seq, Signal},
     time::Timestamp,
 };
@@ -46,13 +46,13 @@ impl Mark {
     }
 }
 
-/// Live revocations by scope. A clone shares everything; a change copies one shard.
+/// Live revocations by scope. A clone shares everything; a change copies a few hundred entries at most, however many there are.
 #[derive(Clone, Debug, Default)]
 pub struct RevocationSet {
     edition: Edition,
-    revoked: Sharded<Arc<[Placed]>>,
+    revoked: ScopeMap<Marks>,
     // Kept as long as a revocation from before the restore may still arrive.
-    restored: Sharded<Moment>,
+    restored: ScopeMap<Moment>,
 }
 
 /// A mark, and when it was made.
@@ -60,6 +60,13 @@ pub struct RevocationSet {
 struct Placed {
     mark: Mark,
     made: Moment,
+}
+
+/// The marks of one scope, at least one: nearly always one, which is kept in place.
+#[derive(Clone, Debug)]
+enum Marks {
+    Many(Arc<[Placed]>),
+    One(Placed),
 }
 
 impl RevocationSet {
@@ -111,11 +118,16 @@ impl RevocationSet {
         self.keep(scope, |_| false);
     }
 
-    /// Forgets what is no longer in force at `now`; returns how many scopes left.
+    /// Forgets what is no longer in force at `now`; returns how many scopes left. Looks at nothing else.
     pub fn expire(&mut self, now: Timestamp) -> usize {
-        let over = |placed: &[Placed]| placed.iter().any(|it| !it.mark.in_force(now));
-        let stale: Vec<Scope> =
-            self.revoked.iter().filter(|(_, placed)| over(placed)).map(|(scope, _)| scope.clone()).collect();
+        self.expire_some(now, usize::MAX)
+    }
+
+    /// The same for at most `most` scopes: nobody need wait for a million that end at once. See [`RevocationSet::next_end`].
+    pub fn expire_some(&mut self, now: Timestamp, most: usize) -> usize {
+        let over = |marks: &Marks| marks.as_slice().iter().any(|it| !it.mark.in_force(now));
+        let ending = self.revoked.ending_by(now).filter(|(_, marks)| over(marks)).take(most);
+        let stale: Vec<Scope> = ending.map(|(scope, _)| scope.clone()).collect();
         let before = self.len();
         for scope in &stale {
             self.keep(scope, |it| it.mark.in_force(now));
@@ -123,19 +135,34 @@ impl RevocationSet {
         before.saturating_sub(self.len())
     }
 
+    /// The first moment at which there is something to expire; [`Timestamp::NEVER`] for none.
+    pub fn next_end(&self) -> Timestamp {
+        self.revoked.next_end()
+    }
+
     /// Forgets restores from before `moment`: for when no revocation that happened earlier can arrive any more
     /// ([`crate::signal::MAX_LATENESS_MS`]).
     pub fn forget_restores(&mut self, moment: Timestamp) {
-        let old: Vec<Scope> =
-            self.restored.iter().filter(|(_, made)| made.at < moment).map(|(scope, _)| scope.clone()).collect();
+        self.forget_some_restores(moment, usize::MAX);
+    }
+
+    /// The same for at most `most` restores. See [`RevocationSet::oldest_restore`].
+    pub fn forget_some_restores(&mut self, moment: Timestamp, most: usize) {
+        let old = self.restored.ending_by(moment).filter(|(_, made)| made.at < moment).take(most);
+        let old: Vec<Scope> = old.map(|(scope, _)| scope.clone()).collect();
         for scope in &old {
             self.restored.put(scope, None);
         }
     }
 
+    /// The moment of the oldest restore that is remembered; [`Timestamp::NEVER`] for none.
+    pub fn oldest_restore(&self) -> Timestamp {
+        self.restored.next_end()
+    }
+
     /// The positions of the revocations, in no order.
     pub fn mark_positions(&self) -> impl Iterator<Item = Seq> {
-        self.revoked.iter().flat_map(|(_, placed)| placed.iter().map(|it| it.made.seq))
+        self.revoked.iter().flat_map(|(_, marks)| marks.as_slice().iter().map(|it| it.made.seq))
     }
 
     /// The positions of everything that still matters, restores among them: the rest can leave the log.
@@ -155,7 +182,7 @@ impl RevocationSet {
 
     /// Every revocation, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (&Scope, Mark)> {
-        self.revoked.iter().flat_map(|(scope, placed)| placed.iter().map(move |it| (scope, it.mark)))
+        self.revoked.iter().flat_map(|(scope, marks)| marks.as_slice().iter().map(move |it| (scope, it.mark)))
     }
 
     /// The revocations of one scope.
@@ -172,8 +199,7 @@ impl RevocationSet {
             return Outcome::Unchanged;
         }
         let kept = placed.iter().filter(|old| !new.outlasts(old)).copied();
-        let placed = kept.chain([new]).collect();
-        self.put(scope, Some(placed));
+        self.put(scope, Marks::of(kept.chain([new]).collect()));
         Outcome::Changed
     }
 
@@ -192,7 +218,7 @@ impl RevocationSet {
     }
 
     fn placed(&self, scope: &Scope) -> &[Placed] {
-        self.revoked.get(scope).map_or(&[], |placed| placed)
+        self.revoked.get(scope).map_or(&[], Marks::as_slice)
     }
 
     /// Keeps the marks of `scope` that `stays` says; whether one left.
@@ -202,14 +228,14 @@ impl RevocationSet {
         if kept.len() == placed.len() {
             return false;
         }
-        self.put(scope, Some(kept.into()).filter(|kept: &Arc<[Placed]>| !kept.is_empty()));
+        self.put(scope, Marks::of(kept));
         true
     }
 
     /// Replaces the marks of `scope`; the only place that changes what is revoked.
-    fn put(&mut self, scope: &Scope, placed: Option<Arc<[Placed]>>) {
+    fn put(&mut self, scope: &Scope, marks: Option<Marks>) {
         self.edition = Edition::fresh();
-        self.revoked.put(scope, placed);
+        self.revoked.put(scope, marks);
     }
 }
 
@@ -217,6 +243,37 @@ impl Placed {
     /// Whether all that `other` revokes is revoked by this, and whatever lifts this lifts the other too.
     fn outlasts(&self, other: &Self) -> bool {
         self.mark.includes(&other.mark) && self.made.at >= other.made.at
+    }
+}
+
+impl Marks {
+    /// Nothing, if there are none.
+    fn of(placed: Vec<Placed>) -> Option<Self> {
+        match placed.as_slice() {
+            [] => None,
+            [one] => Some(Self::One(*one)),
+            _ => Some(Self::Many(placed.into())),
+        }
+    }
+
+    fn as_slice(&self) -> &[Placed] {
+        match self {
+            Self::Many(placed) => placed,
+            Self::One(placed) => slice::from_ref(placed),
+        }
+    }
+}
+
+impl Ends for Marks {
+    fn ends(&self) -> Timestamp {
+        self.as_slice().iter().map(|it| it.mark.expires_at).min().unwrap_or(Timestamp::NEVER)
+    }
+}
+
+/// Older restores are forgotten first.
+impl Ends for Moment {
+    fn ends(&self) -> Timestamp {
+        self.at
     }
 }
 

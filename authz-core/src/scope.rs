@@ -134,6 +134,12 @@ impl Scope {
     pub(crate) fn precomputed_hash(&self) -> u64 {
         self.hash
     }
+
+    /// The same scope, with a hash that a test wants.
+    #[cfg(test)]
+    pub(crate) fn with_hash(self, hash: u64) -> Self {
+        Self { hash, ..self }
+    }
 }
 
 impl PartialEq for Scope {

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::{
     scope::Scope,
-    sharded::Sharded,
+    scope_map::{Ends, ScopeMap},
     signal::{Action, Moment, Outcome, Seq, Signal},
     time::Timestamp,
 };
@@ -101,7 +101,7 @@ pub struct Standing {
 
 /// The latest of every scope. A clone shares everything.
 #[derive(Clone, Debug, Default)]
-pub struct Standings(Sharded<Standing>);
+pub struct Standings(ScopeMap<Standing>);
 
 impl Standings {
     /// Applies one signal; those that say neither risk nor posture change nothing.
@@ -155,21 +155,34 @@ impl Standings {
     ///
     /// Call it with a moment so far back that nothing older can still arrive ([`crate::signal::MAX_LATENESS_MS`]).
     pub fn forget_ended(&mut self, moment: Timestamp) -> usize {
-        let over = |at: Timestamp| at < moment;
-        let stale = |standing: &Standing| {
-            standing.risk.as_ref().is_some_and(|said| over(said.expires_at))
-                || standing.posture.as_ref().is_some_and(|said| over(said.expires_at))
-        };
+        self.forget_some_ended(moment, usize::MAX)
+    }
+
+    /// The same for at most `most` scopes. See [`Standings::next_end`].
+    pub fn forget_some_ended(&mut self, moment: Timestamp, most: usize) -> usize {
         let before = self.len();
-        let scopes: Vec<Scope> =
-            self.iter().filter(|(_, standing)| stale(standing)).map(|(scope, _)| scope.clone()).collect();
+        let ending = self.0.ending_by(moment).filter(|(_, standing)| standing.ends() < moment).take(most);
+        let scopes: Vec<Scope> = ending.map(|(scope, _)| scope.clone()).collect();
         for scope in &scopes {
             let mut standing = self.0.get(scope).cloned().unwrap_or_default();
-            standing.risk = standing.risk.filter(|said| !over(said.expires_at));
-            standing.posture = standing.posture.filter(|said| !over(said.expires_at));
+            standing.risk = standing.risk.filter(|said| said.expires_at >= moment);
+            standing.posture = standing.posture.filter(|said| said.expires_at >= moment);
             self.0.put(scope, Some(standing).filter(|standing| *standing != Standing::default()));
         }
         before.saturating_sub(self.len())
+    }
+
+    /// The first moment at which something ends; [`Timestamp::NEVER`] for none.
+    pub fn next_end(&self) -> Timestamp {
+        self.0.next_end()
+    }
+}
+
+impl Ends for Standing {
+    fn ends(&self) -> Timestamp {
+        let risk = self.risk.as_ref().map(|said| said.expires_at);
+        let posture = self.posture.as_ref().map(|said| said.expires_at);
+        risk.into_iter().chain(posture).min().unwrap_or(Timestamp::NEVER)
     }
 }
 

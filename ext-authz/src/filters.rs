@@ -1,12 +1,16 @@
 //! The filters of this sidecar's Envoy: who is connected, what each has in force, until when each may answer alone. It sends nothing.
 
 mod enforcement;
+mod positions;
 mod registry;
 mod reports;
 pub mod session;
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Instant,
 };
 
@@ -26,7 +30,8 @@ pub struct Filters(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     registry: Mutex<Registry>,
-    changed: watch::Sender<()>,
+    changes: AtomicU64,
+    settled: watch::Sender<()>,
 }
 
 /// One `Watch` stream of one filter; its drop says that the filter is gone.
@@ -43,7 +48,7 @@ impl Filters {
     /// the start plus the longest lease, or `None` if there was no earlier run ([`crate::signals::Log::is_fresh`]).
     pub fn new(unknown_until: Option<Instant>) -> Self {
         let registry = Mutex::new(Registry::new(unknown_until));
-        Self(Arc::new(Shared { registry, changed: watch::Sender::new(()) }))
+        Self(Arc::new(Shared { registry, changes: AtomicU64::new(0), settled: watch::Sender::new(()) }))
     }
 
     /// Notes that the filter `instance` of Envoy `node` has opened its stream; both are short and printable.
@@ -70,15 +75,22 @@ impl Filters {
         self.lock().is_connected(instance)
     }
 
-    /// A receiver that wakes when a filter comes, goes or acknowledges. The end of a lease wakes nobody: see
+    /// A receiver that wakes when a filter comes or goes, or when the last of them has acknowledged what all others have:
+    /// whatever was not in force everywhere can be only then. The end of a lease wakes nobody: see
     /// [`Enforcement::next_lease_end`].
     pub fn subscribe(&self) -> watch::Receiver<()> {
-        self.0.changed.subscribe()
+        self.0.settled.subscribe()
+    }
+
+    /// How often a filter has come, gone or acknowledged something: while it is the same, so is every [`Enforcement`].
+    pub fn changes(&self) -> u64 {
+        self.0.changes.load(Ordering::Acquire)
     }
 
     fn update<T>(&self, change: impl FnOnce(&mut Registry) -> T) -> T {
         let value = change(&mut self.lock());
-        self.0.changed.send_replace(());
+        self.0.changes.fetch_add(1, Ordering::Release);
+        self.0.settled.send_replace(());
         value
     }
 
@@ -98,7 +110,16 @@ impl Default for Filters {
 impl FilterHandle {
     /// Notes that the filter has everything up to `seq` in force.
     pub fn acked(&self, seq: Seq, now: Instant) {
-        self.filters.update(|registry| registry.acked(&self.instance, seq, now));
+        let mut registry = self.filters.lock();
+        let before = registry.least_enforced();
+        registry.acked(&self.instance, seq, now);
+        let has_settled = registry.least_enforced() != before;
+        drop(registry);
+        self.filters.0.changes.fetch_add(1, Ordering::Release);
+        // A thousand filters acknowledge one signal: those who wait for it need not look a thousand times.
+        if has_settled {
+            self.filters.0.settled.send_replace(());
+        }
     }
 
     /// Takes the number of a report; the same number again, on this stream or another one, is not new.

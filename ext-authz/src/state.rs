@@ -24,6 +24,9 @@ pub struct Snapshot {
     trust: Option<TrustDigest>,
 }
 
+/// How much is forgotten at once: some milliseconds of work.
+const AT_ONCE: usize = 1000;
+
 /// What is known of the log.
 #[derive(Clone, Default)]
 pub struct View {
@@ -77,6 +80,19 @@ impl View {
             };
             self.seq = *seq;
         }
+    }
+
+    fn has_ended(&self, now: Timestamp, settled: Timestamp) -> bool {
+        let revoked = self.revocations.next_end();
+        let is_over = revoked <= now && revoked != Timestamp::NEVER;
+        is_over || self.revocations.oldest_restore() < settled || self.standings.next_end() < settled
+    }
+
+    /// One step, so short that nobody minds.
+    fn forget(&mut self, now: Timestamp, settled: Timestamp) -> usize {
+        self.revocations.forget_some_restores(settled, AT_ONCE);
+        self.standings.forget_some_ended(settled, AT_ONCE);
+        self.revocations.expire_some(now, AT_ONCE)
     }
 }
 
@@ -192,15 +208,13 @@ impl State {
     }
 
     /// Forgets revocations that are over, and what nothing that may still arrive could contradict; returns how many
-    /// revoked scopes left.
+    /// revoked scopes left. Signals that come meanwhile wait for one step of it, whatever ends at once.
     pub fn expire(&self, now: Timestamp) -> usize {
         let settled = settled_before(now);
         let mut gone = 0;
-        self.update(|snapshot| {
-            gone = snapshot.view.revocations.expire(now);
-            snapshot.view.revocations.forget_restores(settled);
-            snapshot.view.standings.forget_ended(settled);
-        });
+        while self.load().view.has_ended(now, settled) {
+            self.update(|snapshot| gone += snapshot.view.forget(now, settled));
+        }
         gone
     }
 
@@ -218,9 +232,18 @@ impl State {
 
     fn update(&self, change: impl FnOnce(&mut Snapshot)) {
         let _turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut next = Snapshot::clone(&self.current.load());
+        let mut next = if self.load().replayed { Snapshot::clone(&self.load()) } else { self.take() };
         change(&mut next);
         self.current.store(Arc::new(next));
         self.changed.send_replace(());
     }
+
+    /// The snapshot itself, not a copy: as long as nothing is decided, a long log is replayed in place.
+    fn take(&self) -> Snapshot {
+        let without_view = Snapshot { view: View::default(), ..Snapshot::clone(&self.load()) };
+        Arc::unwrap_or_clone(self.current.swap(Arc::new(without_view)))
+    }
 }
+
+#[cfg(test)]
+mod tests;

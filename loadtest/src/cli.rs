@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::endpoint::Endpoint;
+use crate::revocation::{self, Log};
 use crate::suite::peer::Peer;
 use crate::suite::{Modules, Plan};
 
@@ -26,6 +27,9 @@ pub enum Command {
     /// Compare authorization chains in short interleaved rounds on one machine
     #[command(after_help = SUITE_EXAMPLES)]
     Suite(SuiteArgs),
+    /// Measure how long a revocation takes until every filter of a sidecar has it in force
+    #[command(after_help = REVOCATIONS_EXAMPLES)]
+    Revocations(RevocationArgs),
     /// Load one server on this machine
     #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
@@ -51,7 +55,7 @@ pub struct SuiteArgs {
     /// Another `ext_authz` gRPC server to compare with: loopback IP:PORT or the path of a Unix socket; may be repeated
     #[arg(long = "peer", value_name = "NAME=ADDRESS")]
     pub peers: Vec<Peer>,
-    /// Run these scenarios and the peers only; names separated by commas
+    /// Run these scenarios, or `revocation`, and the peers only; names separated by commas
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub only: Vec<String>,
     /// Few and short rounds: shows that everything works, not how fast
@@ -63,6 +67,27 @@ pub struct SuiteArgs {
     /// Where to write the report
     #[arg(long, value_name = "FILE", default_value = "target/bench/report.json")]
     pub report: PathBuf,
+}
+
+/// How many filters and revocations.
+#[derive(Args, Clone, Debug)]
+pub struct RevocationArgs {
+    /// Numbers of filters, separated by commas
+    #[arg(long, value_name = "NUMBERS", value_delimiter = ',', default_value = "1,10,100,1000",
+          value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub filters: Vec<u16>,
+    /// Revocations one after another, and as many again at once
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub revocations: u16,
+    /// Numbers of revocations in force before, measured with 10 filters; separated by commas
+    #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
+    pub live: Vec<u32>,
+    /// What to print
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+    /// Who orders the signals
+    #[arg(long = "log", value_enum, value_delimiter = ',', default_value = "embedded,nats")]
+    pub logs: Vec<Log>,
 }
 
 /// What to load and how.
@@ -135,7 +160,28 @@ pub fn modules_from_env() -> Modules {
     }
 }
 
+impl RevocationArgs {
+    /// What to run.
+    pub fn plan(&self) -> revocation::Plan {
+        revocation::Plan {
+            logs: self.logs.clone(),
+            filters: self.filters.iter().copied().map(usize::from).collect(),
+            revocations: usize::from(self.revocations),
+            live: self.live.clone(),
+        }
+    }
+}
+
 impl SuiteArgs {
+    fn revocations(&self) -> revocation::Plan {
+        let (filters, revocations, live) = if self.quick {
+            (vec![1, 10], 10, Vec::new())
+        } else {
+            (vec![1, 10, 100, 1_000], 200, vec![100_000, 1_000_000])
+        };
+        revocation::Plan { logs: Log::value_variants().to_vec(), filters, revocations, live }
+    }
+
     /// What to run, with `--quick` where nothing else was said.
     pub fn plan(&self) -> Plan {
         let (rounds, phase) = if self.quick { (2, Duration::from_millis(300)) } else { (7, Duration::from_secs(1)) };
@@ -146,6 +192,7 @@ impl SuiteArgs {
             rate: self.rate,
             peers: self.peers.clone(),
             only: self.only.clone(),
+            revocations: self.revocations(),
         }
     }
 }
@@ -190,6 +237,17 @@ Every answer must be 200, and a hit must be counted as one by whoever claims it,
 of the scenarios *_three_hops lets in a chain that is not the one its policy asks for. Requests of the scenarios
 first_request_* come each on a connection of its own.
 COUNTERSIGN_ENVOY, COUNTERSIGN_BIN, COUNTERSIGN_WASM and COUNTERSIGN_EMPTY_WASM say where the programs are.
+
+Exit codes: 0 measured, 1 failed, 2 wrong usage.";
+
+const REVOCATIONS_EXAMPLES: &str = "\
+Examples:
+  loadtest revocations
+  loadtest revocations --filters 1000 --revocations 50
+  loadtest revocations --filters 10 --live 100000,1000000
+
+The filters are the product's own, without an Envoy around them, all in this one process: with few cores they take the
+processor from the sidecar that is measured. COUNTERSIGN_BIN and COUNTERSIGN_NATS say where the programs are.
 
 Exit codes: 0 measured, 1 failed, 2 wrong usage.";
 

@@ -2,11 +2,14 @@
 
 mod children;
 mod cli;
+mod crowd;
 mod endpoint;
 mod generator;
 mod machine;
 mod noop;
+mod process;
 mod report;
+mod revocation;
 mod run;
 mod statistics;
 mod suite;
@@ -19,12 +22,13 @@ use clap::Parser;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::{Cli, Command, NoopArgs, Output, RunArgs, SuiteArgs};
+use crate::cli::{Cli, Command, NoopArgs, Output, RevocationArgs, RunArgs, SuiteArgs};
 use crate::report::table;
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::NoopExtAuthz(args) => noop(&args),
+        Command::Revocations(args) => one_thread(revocations(&args)),
         Command::Run(args) => one_thread(run(&args)),
         Command::Suite(args) => one_thread(suite(&args)),
     };
@@ -43,6 +47,25 @@ async fn run(args: &RunArgs) -> Result<ExitCode, Box<dyn Error>> {
     let finding = run::run(args).await?;
     println!("{}", finding.text);
     Ok(if finding.clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn revocations(args: &RevocationArgs) -> Result<ExitCode, Box<dyn Error>> {
+    children::end_on_panic();
+    let plan = args.plan();
+    let found = tokio::select! {
+        found = revocation::run(&plan, show_progress) => found?,
+        () = asked_to_stop() => return Err("stopped by a signal".into()),
+    };
+    clear_progress();
+    match args.output {
+        Output::Json => println!("{}", serde_json::to_string_pretty(&found)?),
+        Output::Table => {
+            let mut text = String::new();
+            table::revocations(&mut text, &found)?;
+            print!("{text}");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn suite(args: &SuiteArgs) -> Result<ExitCode, Box<dyn Error>> {

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use self::ratio::Ratio;
 use crate::machine::Machine;
+use crate::revocation::Enforced;
 use crate::statistics::Spread;
 
 /// One round of one scenario.
@@ -67,6 +68,8 @@ pub struct Report {
     pub ratios: BTreeMap<String, f64>,
     /// The lowest and highest round of each ratio.
     pub ratio_spreads: BTreeMap<String, Spread>,
+    /// How long revocations took to be in force in every filter.
+    pub revocations: Vec<Enforced>,
     #[serde(skip)]
     order: Vec<String>,
     #[serde(skip)]
@@ -104,9 +107,15 @@ impl Report {
             scenarios: scenarios.collect(),
             ratios: compared.iter().map(|ratio| (ratio.name.clone(), ratio.spread.median)).collect(),
             ratio_spreads: compared.iter().map(|ratio| (ratio.name.clone(), ratio.spread)).collect(),
+            revocations: Vec::new(),
             order,
             compared,
         }
+    }
+
+    /// The same report, with what was measured of revocations.
+    pub fn with_revocations(self, revocations: Vec<Enforced>) -> Self {
+        Self { revocations, ..self }
     }
 
     /// The report as indented JSON.

@@ -3,12 +3,13 @@
 mod candidate;
 mod chain;
 mod hops;
+pub mod log;
 pub mod peer;
-mod policies;
+pub mod policies;
 mod proof;
 mod scenario;
-mod sidecar;
-mod stage;
+pub mod sidecar;
+pub mod stage;
 
 use std::io;
 use std::num::NonZeroU32;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use self::candidate::Candidate;
 use self::peer::Peer;
 use self::proof::{Believed, Unproven};
-use self::scenario::{Scenario, UnknownScenario};
+use self::scenario::{REVOCATION, Scenario, UnknownScenario};
 use self::stage::Stage;
 use crate::endpoint::InvalidEndpoint;
 use crate::generator::LoadFailed;
@@ -26,6 +27,7 @@ use crate::generator::request::InvalidRequest;
 use crate::generator::tls::InvalidTls;
 use crate::machine::Machine;
 use crate::report::{Report, Series, Settings};
+use crate::revocation::{self, RevocationFailed};
 
 /// How to compare what.
 #[derive(Clone, Debug)]
@@ -42,6 +44,8 @@ pub struct Plan {
     pub peers: Vec<Peer>,
     /// Names of the scenarios to run; empty for all.
     pub only: Vec<String>,
+    /// How to measure revocations ([`REVOCATION`]).
+    pub revocations: revocation::Plan,
 }
 
 /// The wasm modules the suite loads; Envoy and sidecar are found as in the tests.
@@ -65,7 +69,7 @@ pub async fn run(plan: &Plan, modules: Modules, progress: impl Fn(&str)) -> Resu
         progress(&format!("starting {}", scenario.name));
         candidates.push(Candidate::boot(&mut stage, scenario, plan.connections).await?);
     }
-    let series = rounds(plan, &mut candidates, progress).await?;
+    let series = rounds(plan, &mut candidates, &progress).await?;
     let settings = Settings {
         rounds: plan.rounds,
         phase_seconds: plan.phase.as_secs_f64(),
@@ -73,7 +77,12 @@ pub async fn run(plan: &Plan, modules: Modules, progress: impl Fn(&str)) -> Resu
         rate: plan.rate.get(),
     };
     let peers: Vec<_> = plan.peers.iter().map(|peer| peer.name.clone()).collect();
-    Ok(Report::new(Machine::look(&countersign_tests::envoy::binary()), settings, &series, &peers))
+    drop(candidates);
+    drop(stage);
+    let wanted = plan.only.is_empty() || plan.only.iter().any(|name| name == REVOCATION);
+    let enforced = if wanted { revocation::run(&plan.revocations, progress).await? } else { Vec::new() };
+    let report = Report::new(Machine::look(&countersign_tests::envoy::binary()), settings, &series, &peers);
+    Ok(report.with_revocations(enforced))
 }
 
 /// Why there is no report.
@@ -126,6 +135,9 @@ pub enum SuiteFailed {
         /// How long it had.
         phase: Duration,
     },
+    /// Revocations.
+    #[error("revocation: {0}")]
+    Revocation(#[from] RevocationFailed),
     /// The generator's certificates.
     #[error(transparent)]
     Tls(#[from] InvalidTls),

@@ -5,7 +5,6 @@ use proptest::{collection::vec, prelude::*, sample::select};
 use super::*;
 use crate::{
     identity::{Credential, Digest, IssuerSerial, SpiffeId},
-    sharded::SHARDS,
     signal::{Action, Seq, Signal},
 };
 
@@ -109,9 +108,9 @@ fn what_changes_nothing_copies_nothing() {
     same.revoke(&scope("trust-domain:demo.test"), mark(at(5), at(6)));
     same.restore(&scope("trust-domain:other.test"));
     assert_eq!(same.expire(NEVER), 0);
-    assert_eq!(set.revoked.shared_with(&same.revoked), SHARDS);
+    assert_eq!(set.revoked.copied_from(&same.revoked), 0);
     same.restore(&scope("trust-domain:demo.test"));
-    assert_eq!(set.revoked.shared_with(&same.revoked), SHARDS - 1);
+    assert_eq!(set.revoked.copied_from(&same.revoked), 1);
 }
 
 #[test]
@@ -259,6 +258,7 @@ proptest! {
             set.revoke(&name(number), Mark::FOREVER);
             expected.insert(*number);
         }
+        prop_assert_eq!(set.len(), expected.len());
         for number in numbers.iter().step_by(lifted) {
             set.restore(&name(number));
             expected.remove(number);
@@ -268,4 +268,28 @@ proptest! {
             prop_assert_eq!(set.marks(&name(number)).next().is_some(), expected.contains(number));
         }
     }
+}
+
+/// Sets far beyond one leaf, in which much ends at the same moments, against the plain list.
+#[test]
+fn a_set_that_grows_to_thousands_and_shrinks_again_expires_like_a_list() {
+    let name = |number: u64| scope(&format!("token:t{number}"));
+    let end = |number: u64| if number.is_multiple_of(3) { NEVER } else { at(number % 7) };
+    let mut set = RevocationSet::default();
+    (0..5000).for_each(|number| set.revoke(&name(number), mark(NEVER, end(number))));
+    let whole = set.clone();
+    for now in (0..9).map(at) {
+        let left = |number: &u64| end(*number) == NEVER || now < end(*number);
+        assert_eq!(set.next_end() <= now, set.iter().any(|(_, mark)| !mark.in_force(now)), "{now:?}");
+        // A few at a time, until nothing is over.
+        let mut rounds = 0;
+        while set.next_end() <= now {
+            assert!(set.expire_some(now, 100) <= 100);
+            rounds += 1;
+        }
+        assert!(rounds <= 5000 / 100, "each round gets on");
+        assert_eq!(set.len(), (0..5000).filter(left).count());
+        assert!((0..5000).all(|number| (set.marks(&name(number)).count() == 1) == left(&number)));
+    }
+    assert_eq!((whole.len(), whole.next_end()), (5000, at(0)), "a clone knows nothing of it");
 }

@@ -10,6 +10,7 @@ use authz_core::signal::Seq;
 
 use super::{
     Enforcement, FilterState,
+    positions::Positions,
     reports::{Received, Reports},
 };
 
@@ -17,6 +18,8 @@ use super::{
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Registry {
     filters: BTreeMap<Arc<str>, Filter>,
+    // INVARIANT: of every filter with a connection, and of no other.
+    positions: Positions,
     // Outlives the filters above: one that was away for longer than its lease sends again what was not confirmed.
     reports: Reports,
     next_connection: u64,
@@ -50,7 +53,8 @@ struct Filter {
 impl Registry {
     /// As [`super::Filters::new`].
     pub fn new(unknown_until: Option<Instant>) -> Self {
-        Self { filters: BTreeMap::new(), reports: Reports::default(), next_connection: 0, unknown_until }
+        let (filters, positions) = (BTreeMap::new(), Positions::default());
+        Self { filters, positions, reports: Reports::default(), next_connection: 0, unknown_until }
     }
 
     /// A filter has opened a stream, which takes the place of its former one.
@@ -60,7 +64,11 @@ impl Registry {
         self.next_connection = self.next_connection.wrapping_add(1);
         let filter = self.filter(instance, node);
         filter.node = Arc::clone(node);
-        filter.connection = Some(connection);
+        let is_back = filter.connection.replace(connection).is_none();
+        let enforced = filter.enforced();
+        if is_back {
+            self.positions.enter(enforced);
+        }
         connection
     }
 
@@ -68,6 +76,7 @@ impl Registry {
     pub fn disconnect(&mut self, instance: &Arc<str>, connection: Connection, now: Instant) {
         if let Some(filter) = self.filters.get_mut(instance).filter(|filter| filter.connection == Some(connection)) {
             filter.connection = None;
+            self.positions.leave(filter.enforced());
         }
         self.forget_harmless(now);
     }
@@ -75,11 +84,21 @@ impl Registry {
     /// As [`super::FilterHandle::acked`].
     pub fn acked(&mut self, instance: &Arc<str>, seq: Seq, now: Instant) {
         let Some(filter) = self.filters.get_mut(instance) else { return };
-        if seq > filter.enforced() {
+        let before = filter.enforced();
+        if seq > before {
             filter.acks.push_back((seq, now));
             let surplus = filter.acks.len().saturating_sub(MAX_ACKS);
             filter.acks.drain(..surplus);
+            if filter.connection.is_some() {
+                self.positions.leave(before);
+                self.positions.enter(seq);
+            }
         }
+    }
+
+    /// The least that any connected filter has in force.
+    pub fn least_enforced(&self) -> Option<Seq> {
+        self.positions.least()
     }
 
     /// As [`super::FilterHandle::received`].
@@ -120,12 +139,12 @@ impl Registry {
 
     /// As [`super::Filters::counts`].
     pub fn counts(&self, now: Instant) -> Counts {
-        let connected = || self.filters.values().filter(|filter| filter.connection.is_some());
+        let connected = self.filters.values().filter(|filter| filter.connection.is_some());
         let gone = self.filters.values().filter(|filter| filter.connection.is_none());
         Counts {
-            connected: connected().count(),
+            connected: connected.count(),
             unreachable: gone.filter(|filter| filter.lease_until.is_some_and(|until| now < until)).count(),
-            least_enforced: connected().map(Filter::enforced).min(),
+            least_enforced: self.least_enforced(),
         }
     }
 

@@ -102,7 +102,7 @@ fn the_time_taken_is_that_of_the_first_acknowledgement_that_covers_the_signal() 
 }
 
 #[tokio::test]
-async fn every_change_wakes_those_who_wait() {
+async fn whatever_may_complete_an_enforcement_wakes_those_who_wait() {
     let filters = Filters::new(None);
     let mut changes = filters.subscribe();
     let now = Instant::now();
@@ -114,4 +114,43 @@ async fn every_change_wakes_those_who_wait() {
     drop(a);
     changes.changed().await.unwrap();
     assert_eq!(filters.counts(now), Counts::default());
+}
+
+#[test]
+fn only_the_last_of_many_acknowledgements_wakes_those_who_wait_but_each_is_a_change() {
+    let filters = Filters::new(None);
+    let now = Instant::now();
+    let all: Vec<_> = (0..5).map(|number| filters.connect(&number.to_string(), "a", now)).collect();
+    let mut settled = filters.subscribe();
+    settled.mark_unchanged();
+    for (acknowledged, filter) in all.iter().enumerate() {
+        assert!(!settled.has_changed().unwrap(), "{acknowledged} of 5");
+        let before = filters.changes();
+        filter.acked(Seq(3), now);
+        assert_ne!(filters.changes(), before);
+    }
+    assert!(settled.has_changed().unwrap());
+    assert_eq!(filters.counts(now).least_enforced, Some(Seq(3)));
+}
+
+#[test]
+fn the_least_position_is_that_of_connected_filters_only() {
+    let filters = Filters::new(None);
+    let now = Instant::now();
+    let least = || filters.counts(now).least_enforced;
+    let (a, b) = (filters.connect("1", "a", now), filters.connect("2", "b", now));
+    a.lease_granted(now + Duration::from_secs(60));
+    a.acked(Seq(2), now);
+    b.acked(Seq(5), now);
+    assert_eq!(least(), Some(Seq(2)));
+    // Its new stream takes the place of the old one, whose end says nothing.
+    let again = filters.connect("1", "a", now);
+    drop(a);
+    assert_eq!(least(), Some(Seq(2)));
+    drop(again);
+    assert_eq!(least(), Some(Seq(5)), "it is gone");
+    let back = filters.connect("1", "a", now);
+    assert_eq!(least(), Some(Seq(2)), "and back where it was");
+    back.acked(Seq(9), now);
+    assert_eq!(least(), Some(Seq(5)));
 }

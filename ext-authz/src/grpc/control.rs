@@ -86,8 +86,9 @@ impl Control for ControlService {
         let limit = if limit == 0 { DEFAULT_LIMIT } else { limit.min(MAX_LIMIT) } as usize;
         let (log, now) = (Arc::clone(self.plane.log()), clock::now());
         let after = Seq(after_seq);
+        let view = self.overview.as_ref().and_then(|overview| overview.state.load().view().cloned());
         let read = move || {
-            if live_only { live::after(&log, after, limit, now) } else { log.read_after(after, limit) }
+            if live_only { live::after(&log, view, after, limit, now) } else { log.read_after(after, limit) }
         };
         let entries = tokio::task::spawn_blocking(read).await.map_err(|error| Status::internal(error.to_string()))?;
         let signals = within_message(&entries.map_err(|error| status::of_log(&error))?);

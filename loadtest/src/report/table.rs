@@ -3,6 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::Report;
+use crate::revocation::Enforced;
 
 /// Lays `report` out in columns.
 ///
@@ -13,6 +14,7 @@ pub fn render(report: &Report) -> Result<String, fmt::Error> {
     head(&mut text, report)?;
     scenarios(&mut text, report)?;
     ratios(&mut text, report)?;
+    revocations(&mut text, &report.revocations)?;
     Ok(text)
 }
 
@@ -65,6 +67,46 @@ fn ratios(text: &mut String, report: &Report) -> fmt::Result {
     Ok(())
 }
 
+/// Lays `enforced` out in columns.
+///
+/// # Errors
+/// Never in practice: writing to memory does not fail.
+pub fn revocations(text: &mut String, enforced: &[Enforced]) -> fmt::Result {
+    if enforced.is_empty() {
+        return Ok(());
+    }
+    writeln!(text, "\n{ABOUT_REVOCATIONS}")?;
+    let titles = ["log", "p50 ms", "p99 ms", "goal", "", "last ack p50", "p99 ms", "burst ms", "CPU µs"];
+    row(text, "filters (live revocations)", &titles.map(str::to_owned))?;
+    for it in enforced {
+        let goal = it.goal_ms().map_or_else(String::new, |goal| format!("≤ {goal}"));
+        let verdict = match it.goal_ms() {
+            Some(goal) if it.revocation_p99_ms <= goal => "met",
+            Some(_) => "missed",
+            None => "",
+        };
+        let times = |times: &[f64]| times.iter().map(|time| format!("{time:.2}")).collect::<Vec<_>>();
+        let whole = times(&[it.revocation_p50_ms, it.revocation_p99_ms]);
+        let rest = [it.last_acknowledgement_p50_ms, it.last_acknowledgement_p99_ms, it.burst_ms, it.sidecar_cpu_us];
+        let cells = [it.log.as_str().to_owned()].into_iter().chain(whole).chain([goal, verdict.to_owned()]);
+        let name = if it.live > 0 { format!("{} ({})", it.filters, it.live) } else { it.filters.to_string() };
+        row(text, &name, &cells.chain(times(&rest)).collect::<Vec<_>>())?;
+    }
+    for it in enforced.iter().filter(|it| it.live > 0) {
+        writeln!(
+            text,
+            "{} live revocations, {} log: ready after {:.1} s, {:.0} MiB resident, filters after {:.1} s, List after {:.2} s",
+            it.live,
+            it.log.as_str(),
+            it.ready_s,
+            it.resident_mib,
+            it.gathered_s,
+            it.listed_s
+        )?;
+    }
+    Ok(())
+}
+
 fn row(text: &mut String, name: &str, cells: &[String]) -> fmt::Result {
     let mut line = format!("{name:<NAME$}");
     for cell in cells {
@@ -72,6 +114,10 @@ fn row(text: &mut String, name: &str, cells: &[String]) -> fmt::Result {
     }
     writeln!(text, "{}", line.trim_end())
 }
+
+const ABOUT_REVOCATIONS: &str = "\
+revocation: from sending it until it is in force in every filter, one after another; then as many at once (burst)
+filters are the product's own without an Envoy, all in one process: they share the cores with the sidecar";
 
 const NAME: usize = 32;
 const CELL: usize = 13;

@@ -1,6 +1,5 @@
 //! One scenario, booted and connected, measured round by round. It must not average: that is the report's business.
 
-use std::fs;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use crate::generator::line::{Reuse, Target};
 use crate::generator::measurement::Measurement;
 use crate::generator::request::{InvalidRequest, NUMBER, Request};
 use crate::generator::{LoadFailed, Session};
+use crate::process::processor_time;
 use crate::report::Round;
 
 /// A scenario that is ready to be measured.
@@ -138,16 +138,6 @@ fn request(kind: &Kind, approach: Approach, hops: &Hops) -> Result<Request, Inva
 struct Times {
     envoy: Duration,
     authorizer: Duration,
-}
-
-/// The processor time that all threads of a process have used; zero where the kernel does not say.
-fn processor_time(process: u32) -> Duration {
-    let threads = fs::read_dir(format!("/proc/{process}/task"));
-    let each = threads.into_iter().flatten().flatten().filter_map(|thread| {
-        let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
-        text.split(' ').next()?.parse::<u64>().ok()
-    });
-    Duration::from_nanos(each.sum())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]

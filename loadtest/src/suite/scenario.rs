@@ -40,8 +40,8 @@ impl Approach {
 /// What stands in the way of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Our sidecar asked by `ext_authz`, every answer from its cache.
-    CheckHit,
+    /// Our sidecar asked by `ext_authz`, every answer from its cache, with so many revocations in force.
+    CheckHit(u32),
     /// Our sidecar asked by `ext_authz`, every answer evaluated anew.
     CheckMiss,
     /// A wasm filter that does nothing.
@@ -76,8 +76,9 @@ impl Scenario {
     /// A name that no scenario has.
     pub fn select(peers: &[Peer], only: &[String]) -> Result<Vec<Self>, UnknownScenario> {
         let all = Self::all(peers);
-        if let Some(name) = only.iter().find(|name| all.iter().all(|scenario| scenario.name != **name)) {
-            let known = all.iter().map(|scenario| scenario.name.as_str()).collect::<Vec<_>>().join(", ");
+        let names = || all.iter().map(|scenario| scenario.name.as_str()).chain([REVOCATION]);
+        if let Some(name) = only.iter().find(|name| names().all(|known| known != **name)) {
+            let known = names().collect::<Vec<_>>().join(", ");
             return Err(UnknownScenario { name: name.clone(), known });
         }
         let wanted = |scenario: &Self| {
@@ -95,7 +96,10 @@ pub struct UnknownScenario {
     known: String,
 }
 
-const FIXED: [(&str, Kind, Approach); 18] = [
+/// The name of what is measured after all scenarios and without an Envoy.
+pub const REVOCATION: &str = "revocation";
+
+const FIXED: [(&str, Kind, Approach); 20] = [
     ("no_filter", Kind::NoFilter, Approach::Straight),
     ("rbac_1", Kind::Rbac(1), Approach::Straight),
     ("rbac_100", Kind::Rbac(100), Approach::Straight),
@@ -105,15 +109,17 @@ const FIXED: [(&str, Kind, Approach); 18] = [
     ("filter_hit_100", Kind::FilterHit(100), Approach::Straight),
     ("filter_hit_1000", Kind::FilterHit(1_000), Approach::Straight),
     ("noop_ext_authz", Kind::NoopExtAuthz, Approach::Straight),
-    ("check_hit", Kind::CheckHit, Approach::Straight),
+    ("check_hit", Kind::CheckHit(0), Approach::Straight),
+    ("check_hit_100k_revoked", Kind::CheckHit(100_000), Approach::Straight),
+    ("check_hit_1m_revoked", Kind::CheckHit(1_000_000), Approach::Straight),
     ("check_miss", Kind::CheckMiss, Approach::Straight),
     ("no_filter_three_hops", Kind::NoFilter, Approach::ThreeHops),
     ("filter_hit_three_hops", Kind::FilterHit(1), Approach::ThreeHops),
-    ("check_hit_three_hops", Kind::CheckHit, Approach::ThreeHops),
+    ("check_hit_three_hops", Kind::CheckHit(0), Approach::ThreeHops),
     ("check_miss_three_hops", Kind::CheckMiss, Approach::ThreeHops),
     ("first_request_no_filter", Kind::NoFilter, Approach::FirstOnConnection),
     ("first_request_filter", Kind::FilterHit(1), Approach::FirstOnConnection),
-    ("first_request_check", Kind::CheckHit, Approach::FirstOnConnection),
+    ("first_request_check", Kind::CheckHit(0), Approach::FirstOnConnection),
 ];
 
 #[cfg(test)]
@@ -138,13 +144,14 @@ mod tests {
     #[test]
     fn every_peer_is_a_scenario() {
         let all = names(&[]).unwrap();
-        assert_eq!(all.len(), 19);
+        assert_eq!(all.len(), 21);
         assert_eq!(all.last().unwrap(), "peer_opa");
     }
 
     #[test]
     fn some_can_be_picked_but_none_invented() {
         assert_eq!(names(&["no_filter"]).unwrap(), ["no_filter", "peer_opa"]);
+        assert_eq!(names(&["revocation"]).unwrap(), ["peer_opa"], "it is no scenario");
         let error = names(&["rbac"]).unwrap_err().to_string();
         assert!(error.starts_with("there is no scenario `rbac`; there are: no_filter, rbac_1, "), "{error}");
     }

@@ -73,7 +73,9 @@ impl Stage {
     /// Boots the Envoy of a scenario, and what it asks.
     pub async fn boot(&mut self, kind: &Kind, approach: Approach) -> Result<Booted, SuiteFailed> {
         let booted = match kind {
-            Kind::CheckHit => self.checked(Set::of(1), approach, sidecar::CHECKED_FROM_CACHE).await?,
+            Kind::CheckHit(live) => {
+                self.checked(Set::of(1).among(*live), approach, sidecar::CHECKED_FROM_CACHE).await?
+            }
             Kind::CheckMiss => self.checked(Set::never_cached(), approach, sidecar::CHECKED_BY_POLICY).await?,
             Kind::EmptyWasm => {
                 let filters = Filters::Module(existing(&self.modules.empty)?);
@@ -192,10 +194,14 @@ struct Shared {
     harness: Rc<Sidecar>,
 }
 
+/// Whether cargo put it where debug builds are.
+pub fn is_debug(binary: &Path) -> bool {
+    binary.parent().is_some_and(|directory| directory.ends_with("debug"))
+}
+
 /// The harness takes the newest build, which is right for tests; a debug build is several times slower.
 fn released(binary: &Path) -> Result<(), SuiteFailed> {
-    let debug = binary.parent().is_some_and(|directory| directory.ends_with("debug"));
-    if debug { Err(SuiteFailed::DebugBuild(binary.display().to_string())) } else { Ok(()) }
+    if is_debug(binary) { Err(SuiteFailed::DebugBuild(binary.display().to_string())) } else { Ok(()) }
 }
 
 fn existing(module: &Path) -> Result<PathBuf, SuiteFailed> {

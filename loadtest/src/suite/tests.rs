@@ -67,6 +67,7 @@ async fn measure(peer: &Authorizer, only: &[&str]) -> Result<Report, SuiteFailed
         rate: NonZeroU32::new(200).unwrap(),
         peers: vec![format!("other=unix:{}", peer.socket().display()).parse().unwrap()],
         only: only.iter().map(|name| (*name).to_owned()).collect(),
+        revocations: revocation::Plan { logs: Vec::new(), filters: Vec::new(), revocations: 0, live: Vec::new() },
     };
     run(&plan, modules(), |_| ()).await
 }

@@ -67,10 +67,28 @@ fn a_restore_lifts_what_happened_before_it_and_leaves_what_happened_later() {
 #[test]
 fn restores_are_remembered_until_told() {
     let (mut set, _) = applied(&[restore(Some(10))]);
+    assert_eq!(set.oldest_restore(), at(10));
     set.forget_restores(at(10));
     assert_eq!(set.apply(Seq(2), &revoke(Some(9))), Outcome::Superseded);
     set.forget_restores(at(11));
+    assert_eq!(set.oldest_restore(), NEVER);
     assert_eq!(set.apply(Seq(3), &revoke(Some(9))), Outcome::Changed);
+}
+
+#[test]
+fn restores_can_be_forgotten_a_few_at_a_time_the_oldest_are_told() {
+    let mut set = RevocationSet::default();
+    for number in 0..1000 {
+        let restore = Signal { scope: super::scope(&format!("token:t{number}")), ..restore(Some(number)) };
+        set.apply(Seq(number + 1), &restore);
+    }
+    let mut rounds = 0;
+    while set.oldest_restore() < at(500) {
+        set.forget_some_restores(at(500), 64);
+        rounds += 1;
+    }
+    assert!((500 / 64..=500).contains(&rounds), "{rounds}");
+    assert_eq!((set.oldest_restore(), set.positions().count()), (at(500), 500));
 }
 
 fn signals() -> impl Strategy<Value = Vec<Signal>> {

@@ -22,27 +22,28 @@ pub(super) async fn report(
     deadline: Option<Instant>,
     out: mpsc::Sender<Result<Enforcement, Status>>,
 ) {
-    let mut changes = filters.subscribe();
+    let mut settled = filters.subscribe();
     let received = plane.received(seq);
-    let mut next_due = Instant::now();
+    let (mut next_due, mut told) = (Instant::now(), None);
     loop {
-        changes.mark_unchanged();
-        let now = Instant::now();
+        settled.mark_unchanged();
+        let (now, changes) = (Instant::now(), filters.changes());
         let state = filters.enforcement(seq, received, now);
         let over = state.is_complete(now) || deadline.is_some_and(|deadline| deadline <= now);
-        let due = next_due <= now;
+        let due = next_due <= now && told != Some(changes);
         if over || due {
-            next_due = now + PAUSE;
+            told = Some(changes);
             if out.send(Ok(to_wire(seq, &state, now))).await.is_err() || over {
                 return;
             }
         }
-        // A change that was not sent is sent when it is due.
-        let unsent = (!due).then_some(next_due);
-        let wake = [state.next_lease_end(now), deadline, unsent].into_iter().flatten().min();
+        if next_due <= now {
+            next_due = now + PAUSE;
+        }
+        let wake = [state.next_lease_end(now), deadline].into_iter().flatten().fold(next_due, Instant::min);
         tokio::select! {
-            _ = changes.changed() => {}
-            () = sleep_until(wake) => {}
+            _ = settled.changed() => {}
+            () = time::sleep_until(wake.into()) => {}
             () = out.closed() => return,
             () = plane.closed() => {
                 // If the reader is gone too, nobody misses it.
@@ -50,13 +51,6 @@ pub(super) async fn report(
                 return;
             }
         }
-    }
-}
-
-async fn sleep_until(wake: Option<Instant>) {
-    match wake {
-        Some(at) => time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
     }
 }
 
@@ -87,5 +81,5 @@ fn filter_to_wire(state: &FilterState, now: Instant) -> Filter {
     }
 }
 
-/// A hundred filters acknowledging at once are one message, not a hundred.
+/// How often those who wait are told who is still missing; a thousand filters acknowledging are one message, not a thousand.
 const PAUSE: Duration = Duration::from_millis(250);

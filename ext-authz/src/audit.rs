@@ -20,7 +20,7 @@ use crate::{clock, metrics::Metrics};
 mod record;
 
 pub use self::record::{
-    Change, DecisionRecord, HitsRecord, LocalRecord, Record, RequestLine, SignalRecord, UnverifiedRecord,
+    Change, ControlRecord, DecisionRecord, HitsRecord, LocalRecord, Record, RequestLine, SignalRecord, UnverifiedRecord,
 };
 
 /// Where the trail goes.

@@ -7,6 +7,7 @@ use std::{
 
 mod audit;
 mod cache;
+mod control;
 mod drain;
 mod environment;
 mod error;
@@ -28,6 +29,7 @@ mod workload_api;
 
 pub use audit::AuditConfig;
 pub use cache::CacheConfig;
+pub use control::ControlConfig;
 pub use drain::DrainConfig;
 pub use environment::Environment;
 pub use error::{ConfigError, ConfigErrors};
@@ -41,7 +43,7 @@ pub use service::ServiceConfig;
 pub use signals::SignalsConfig;
 pub use workload_api::WorkloadApiConfig;
 
-use crate::policy::PolicyFiles;
+use crate::policy::{PolicyFiles, control::ControlFiles};
 use reader::Reader;
 
 /// Everything an operator decides.
@@ -57,6 +59,8 @@ pub struct Config {
     pub cache: CacheConfig,
     /// Where we are asked.
     pub listen: ListenConfig,
+    /// Who may signal what.
+    pub control: ControlConfig,
     /// Where revocations are kept.
     pub signals: SignalsConfig,
     /// What filters may do.
@@ -116,6 +120,7 @@ impl Config {
             (CacheConfig::read(reader), ListenConfig::read(reader), SignalsConfig::read(reader));
         let (link, audit, log, drain) =
             (LinkConfig::read(reader), AuditConfig::read(reader), LogConfig::read(reader), DrainConfig::read(reader));
+        let control = ControlConfig::read(reader);
         if let (Some(identity), Some(listen)) = (&identity, &listen) {
             check_own_svid(reader, identity, listen);
         }
@@ -125,6 +130,7 @@ impl Config {
             policy: policy?,
             cache: cache?,
             listen: listen?,
+            control: control?,
             signals: signals?,
             link: link?,
             audit: audit?,
@@ -136,6 +142,11 @@ impl Config {
     /// What the policy part loads.
     pub fn policy_files(&self) -> PolicyFiles {
         self.policy.files_for(&self.service)
+    }
+
+    /// What the control policy part loads.
+    pub fn control_files(&self) -> ControlFiles {
+        self.control.files_for(&self.service)
     }
 }
 
@@ -150,6 +161,7 @@ pub fn knobs() -> impl Iterator<Item = &'static Knob> {
         policy::KNOBS,
         cache::KNOBS,
         listen::KNOBS,
+        control::KNOBS,
         signals::KNOBS,
         link::KNOBS,
         audit::KNOBS,

@@ -15,6 +15,7 @@ use crate::{
     check::Checker,
     clock,
     config::Config,
+    control::Guard,
     filters::Filters,
     grpc::{desk::Desk, watch::Watching},
     identity::{
@@ -22,6 +23,7 @@ use crate::{
         workload_api::{JwtBundles, RevocationLists},
     },
     metrics::Metrics,
+    policy::PolicyError,
     readiness::Readiness,
     signals::{Entry, Log, LogError, SignalPlane, SubmitError},
     socket::UnboundSocket,
@@ -29,6 +31,7 @@ use crate::{
     status::{Overview, PolicyNews},
 };
 
+mod control_policies;
 mod federation;
 mod health;
 mod own;
@@ -43,6 +46,9 @@ pub enum SidecarError {
     /// The audit trail can't be opened.
     #[error("audit trail: {0}, check audit.file")]
     Audit(#[source] std::io::Error),
+    /// Nobody may be asked who may signal: whoever could mend it must hear of it now.
+    #[error("control.policy can't be used:\n{0}")]
+    ControlPolicy(#[source] PolicyError),
     /// A file watch can't be set up, or the like.
     #[error("{0}")]
     Io(#[from] std::io::Error),
@@ -86,6 +92,8 @@ pub(crate) struct Parts {
     metrics: Arc<Metrics>,
     audit: Audit,
     desk: Arc<Desk>,
+    /// Who may signal what.
+    guard: Arc<Guard>,
     watching: Arc<Watching>,
     readiness: Readiness,
     overview: Arc<Overview>,
@@ -108,16 +116,18 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), S
     if let Some(files) = &config.identity.svid {
         files.check_key()?;
     }
+    let rights = config.control_files().load().map_err(SidecarError::ControlPolicy)?;
     let metrics = Arc::new(Metrics::new()?);
     let (audit, writer) =
         audit::open(&config.audit.target, config.audit.queue, Arc::clone(&metrics)).map_err(SidecarError::Audit)?;
-    let parts = build(&config, metrics, audit).await?;
+    let guard = Arc::new(Guard::new(rights, Arc::clone(&metrics), audit.clone()));
+    let parts = build(&config, metrics, audit, guard).await?;
     let outcome = serve(&config, parts, stop).await;
     close_audit(writer).await;
     outcome
 }
 
-async fn build(config: &Config, metrics: Arc<Metrics>, audit: Audit) -> Result<Parts, SidecarError> {
+async fn build(config: &Config, metrics: Arc<Metrics>, audit: Audit, guard: Arc<Guard>) -> Result<Parts, SidecarError> {
     let state = Arc::new(State::default());
     let verifier = Arc::new(Verifier::new(Bundles::default(), config.identity.forwarding.clone()));
     let longest = config.policy.decision_ttl.max(config.policy.deny_ttl);
@@ -156,9 +166,24 @@ async fn build(config: &Config, metrics: Arc<Metrics>, audit: Audit) -> Result<P
         own: own.clone(),
         own_source: None,
         policy: PolicyNews::default(),
+        control_policy: PolicyNews::default(),
         metrics: Arc::clone(&metrics),
     });
-    Ok(Parts { state, verifier, trust, own, lists, jwt_bundles, metrics, audit, desk, watching, readiness, overview })
+    Ok(Parts {
+        state,
+        verifier,
+        trust,
+        own,
+        lists,
+        jwt_bundles,
+        metrics,
+        audit,
+        desk,
+        guard,
+        watching,
+        readiness,
+        overview,
+    })
 }
 
 /// Opens the log; while another process holds it, waits for that process to end.
@@ -220,6 +245,10 @@ async fn serve(config: &Config, parts: Parts, stop: impl Future<Output = ()>) ->
         tasks.spawn(named("federation", federation::keep(endpoints, Arc::clone(&parts), stopped.clone())));
     }
     tasks.spawn(named("policy", policies::keep(config.policy_files(), Arc::clone(&parts), stopped.clone())));
+    if !config.control.policy.is_empty() {
+        let control = control_policies::keep(config.control_files(), Arc::clone(&parts), stopped.clone());
+        tasks.spawn(named("control policy", control));
+    }
     tasks.spawn(named("expiry", expire(Arc::clone(&parts), stopped.clone())));
     let early = tokio::select! {
         () = stop => None,

@@ -14,8 +14,15 @@ use tokio_stream::wrappers::UnixListenerStream;
 
 use super::*;
 use crate::{
+    audit,
+    control::Guard,
     filters::Filters,
     grpc::control::ControlService,
+    metrics::Metrics,
+    policy::{
+        Source,
+        control::{ControlPolicies, compile, default_policies},
+    },
     signals::{Log, SignalPlane},
     wire::control::control_server::ControlServer,
 };
@@ -28,11 +35,19 @@ struct Sidecar {
 
 impl Sidecar {
     fn start() -> Self {
+        Self::with_policies(default_policies("orders").unwrap())
+    }
+
+    fn with_policies(policies: ControlPolicies) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let log = Log::open(&directory.path().join("log")).unwrap();
         let plane = Arc::new(SignalPlane::start(log, |_| {}).unwrap());
         let filters = Filters::default();
-        let service = ControlServer::new(ControlService::new(Arc::clone(&plane), filters.clone()));
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let target = audit::Target::File(directory.path().join("audit"));
+        let (audit, _writer) = audit::open(&target, 1024, Arc::clone(&metrics)).unwrap();
+        let guard = Arc::new(Guard::new(policies, metrics, audit));
+        let service = ControlServer::new(ControlService::new(Arc::clone(&plane), filters.clone(), guard));
         let listener = UnixListenerStream::new(UnixListener::bind(directory.path().join("control.sock")).unwrap());
         tokio::spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming(listener));
         Self { directory, plane, filters }
@@ -105,6 +120,50 @@ async fn a_revocation_is_in_the_log_with_who_and_why_until_it_is_restored() {
     let (all, _) = sidecar.run(&["signals", "list"]).await;
     assert_eq!(all.lines().count(), 2, "{all}");
     assert!(all.contains("revoke   spiffe-id:spiffe://demo.test/web, until 20"), "{all}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_permitted_is_told_with_action_and_scope_and_changes_nothing() {
+    let text = "permit(principal, action == Action::\"revoke\", resource in TrustDomain::\"a.test\");";
+    let policies = compile(&[Source { name: "control.cedar".into(), text: text.into() }], "orders").unwrap();
+    let sidecar = Sidecar::with_policies(policies);
+    assert_eq!(sidecar.run(&["revoke", "spiffe://a.test/x"]).await.1, 0);
+    let (error, code) = sidecar.run(&["revoke", "spiffe://b.test/x"]).await;
+    assert_eq!(code, 1);
+    assert!(error.contains(" may not revoke spiffe-id:spiffe://b.test/x;"), "{error}");
+    assert!(error.contains("uid:") && error.contains("control.policy"), "{error}");
+    let (error, code) = sidecar.run(&["restore", "spiffe://a.test/x"]).await;
+    assert!(code == 1 && error.contains(" may not restore spiffe-id:spiffe://a.test/x;"), "{error}");
+    for (command, action) in [(["signals", "list"], "list"), (["signals", "tail"], "list")] {
+        let (error, code) = sidecar.run(&command).await;
+        assert!(code == 1 && error.contains(&format!(" may not {action};")), "{error}");
+    }
+    let (error, code) = sidecar.run(&["signals", "tail", "--after", "0"]).await;
+    assert!(code == 1 && error.contains(" may not tail;"), "{error}");
+    let (error, code) = sidecar.run(&["status"]).await;
+    assert!(code == 1 && error.contains(" may not status;"), "{error}");
+    let (answer, code) = sidecar.run(&["revoke", "spiffe://a.test/x", "--wait"]).await;
+    assert!(code == 3 && answer.contains(" may not await;"), "revoked, but nobody says how far: {answer}");
+    assert_eq!(sidecar.plane.head(), Seq(2));
+}
+
+#[test]
+fn control_policies_are_printed_and_checked() {
+    let run = |arguments: &[&str]| {
+        let mut out = Vec::new();
+        let cli = Cli::try_parse_from(["countersign", "policy"].iter().chain(arguments)).unwrap();
+        let exit = cli.run(&mut out).unwrap();
+        (String::from_utf8(out).unwrap(), exit.code())
+    };
+    assert!(run(&["schema", "--control"]).0.contains("entity LocalUser"));
+    assert!(!run(&["schema"]).0.contains("entity LocalUser"));
+    assert!(run(&["control"]).0.contains("permit(principal, action, resource);"));
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/policy/control-example.cedar");
+    assert_eq!(run(&["validate", "--control", example]), ("valid: 5 control policies\n".to_owned(), 0));
+    let (text, code) = run(&["validate", example]);
+    assert!(code == 1 && text.contains("control-example.cedar:"), "{text}");
+    let requests = concat!(env!("CARGO_MANIFEST_DIR"), "/policy/example.cedar");
+    assert_eq!(run(&["validate", "--control", requests]).1, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

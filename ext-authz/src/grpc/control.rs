@@ -1,8 +1,10 @@
-//! The control API: takes signals, shows the log, and reports enforcement. Who may connect is up to the socket's owner and mode, or to the list of the TCP listener.
+//! The control API: takes signals, shows the log, and reports enforcement. Who may connect is up to its doors, who may do what up to its guard.
 
+mod batch;
 mod progress;
 mod status;
 mod tail;
+mod who;
 
 use std::{
     sync::Arc,
@@ -13,17 +15,18 @@ use authz_core::signal::{Seq, Signal};
 use prost::Message;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, transport::server::UdsConnectInfo};
+use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
     clock,
+    control::{Guard, Pass, Tally},
     filters::Filters,
+    policy::control::{Asked, Principal},
     signals::{Accepted, SignalPlane, convert, live},
     status::Overview,
-    tls::Peer,
     wire::control::{
         AwaitRequest, Enforcement, ListRequest, ListResponse, Signal as WireSignal, StatusRequest, StatusResponse,
-        SubmitRequest, SubmitResponse, TailRequest, control_server::Control,
+        SubmitRequest, SubmitResponse, SubmitResult, TailRequest, control_server::Control,
     },
 };
 
@@ -32,18 +35,31 @@ use crate::{
 pub struct ControlService {
     plane: Arc<SignalPlane>,
     filters: Filters,
+    guard: Arc<Guard>,
     overview: Option<Arc<Overview>>,
 }
 
 impl ControlService {
-    /// Speaks for `plane` and `filters`.
-    pub fn new(plane: Arc<SignalPlane>, filters: Filters) -> Self {
-        Self { plane, filters, overview: None }
+    /// Speaks for `plane` and `filters` to whom `guard` lets.
+    pub fn new(plane: Arc<SignalPlane>, filters: Filters, guard: Arc<Guard>) -> Self {
+        Self { plane, filters, guard, overview: None }
     }
 
     /// Answers `Status` from `overview`; without one it is not served.
     pub fn with_overview(self, overview: Arc<Overview>) -> Self {
         Self { overview: Some(overview), ..self }
+    }
+
+    fn admit<T>(&self, request: &Request<T>, asked: &Asked<'_>) -> Result<Pass<'_>, Status> {
+        self.guard.admit(&who::principal(request)?, asked).map_err(status::of_not_permitted)
+    }
+
+    fn read(&self, who: &Principal, request: SubmitRequest) -> Result<Signal, Status> {
+        let who = who.to_string();
+        convert::from_request(request, &who, clock::now()).map_err(|error| {
+            self.guard.misunderstood(&who, error.to_string());
+            status::of_invalid(error)
+        })
     }
 
     /// Refuses a position that the log has not reached: waiting for it could take for ever.
@@ -59,19 +75,39 @@ impl ControlService {
 #[tonic::async_trait]
 impl Control for ControlService {
     type AwaitStream = ReceiverStream<Result<Enforcement, Status>>;
+    type SubmitBatchStream = ReceiverStream<Result<SubmitResult, Status>>;
     type TailStream = ReceiverStream<Result<WireSignal, Status>>;
 
     async fn submit(&self, request: Request<SubmitRequest>) -> Result<Response<SubmitResponse>, Status> {
-        let peer = peer(&request);
-        let signal = convert::from_request(request.into_inner(), &peer, clock::now()).map_err(status::of_invalid)?;
-        let accepted = self.plane.submit(signal).await.map_err(status::of_refused)?;
-        note(&accepted);
-        let signal = convert::to_wire(accepted.seq, &accepted.signal);
-        let outcome = convert::outcome(accepted.outcome).into();
-        Ok(Response::new(SubmitResponse { signal: Some(signal), known: accepted.known, outcome }))
+        let who = who::principal(&request)?;
+        let signal = self.read(&who, request.into_inner())?;
+        let pass = self.guard.admit(&who, &Asked::Signal { signal: &signal, position: 1 });
+        let pass = pass.map_err(status::of_not_permitted)?;
+        match self.plane.submit(signal).await {
+            Ok(accepted) => {
+                pass.done_at(accepted.seq);
+                note(&accepted);
+                Ok(Response::new(to_wire(&accepted)))
+            }
+            Err(error) => {
+                pass.failed(&error.to_string());
+                Err(status::of_refused(error))
+            }
+        }
+    }
+
+    async fn submit_batch(
+        &self,
+        request: Request<Streaming<SubmitRequest>>,
+    ) -> Result<Response<Self::SubmitBatchStream>, Status> {
+        let tally = Tally::new(Arc::clone(&self.guard), who::principal(&request)?);
+        let (out, stream) = mpsc::channel(STREAM_BUFFER);
+        tokio::spawn(batch::run(Arc::clone(&self.plane), tally, request.into_inner(), out));
+        Ok(Response::new(ReceiverStream::new(stream)))
     }
 
     async fn r#await(&self, request: Request<AwaitRequest>) -> Result<Response<Self::AwaitStream>, Status> {
+        self.admit(&request, &Asked::Await)?.done();
         let AwaitRequest { seq, timeout_ms } = request.into_inner();
         let seq = self.check_reached("seq", seq)?;
         let deadline = (timeout_ms > 0).then(|| Instant::now() + Duration::from_millis(timeout_ms).min(LONGEST_WAIT));
@@ -82,6 +118,7 @@ impl Control for ControlService {
     }
 
     async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListResponse>, Status> {
+        self.admit(&request, &Asked::List)?.done();
         let ListRequest { after_seq, limit, live_only } = request.into_inner();
         let limit = if limit == 0 { DEFAULT_LIMIT } else { limit.min(MAX_LIMIT) } as usize;
         let (log, now) = (Arc::clone(self.plane.log()), clock::now());
@@ -95,6 +132,7 @@ impl Control for ControlService {
     }
 
     async fn tail(&self, request: Request<TailRequest>) -> Result<Response<Self::TailStream>, Status> {
+        self.admit(&request, &Asked::Tail)?.done();
         let after = self.check_reached("after_seq", request.into_inner().after_seq)?;
         let (out, stream) = mpsc::channel(STREAM_BUFFER);
         let plane = Arc::clone(&self.plane);
@@ -102,19 +140,19 @@ impl Control for ControlService {
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 
-    async fn status(&self, _request: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
+    async fn status(&self, request: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
+        self.admit(&request, &Asked::Status)?.done();
         let overview = self.overview.as_ref().ok_or_else(|| Status::unavailable("this sidecar has no overview"))?;
         Ok(Response::new(overview.look(clock::now(), Instant::now())))
     }
 }
 
-/// What the connection proves about its other end.
-fn peer<T>(request: &Request<T>) -> String {
-    if let Some(peer) = request.extensions().get::<Arc<Peer>>() {
-        return peer.id().to_string();
+fn to_wire(accepted: &Accepted) -> SubmitResponse {
+    SubmitResponse {
+        signal: Some(convert::to_wire(accepted.seq, &accepted.signal)),
+        known: accepted.known,
+        outcome: convert::outcome(accepted.outcome).into(),
     }
-    let credentials = request.extensions().get::<UdsConnectInfo>().and_then(|info| info.peer_cred);
-    credentials.map_or_else(|| "unknown peer".to_owned(), |it| format!("uid:{}", it.uid()))
 }
 
 fn note(Accepted { seq, signal, known, outcome }: &Accepted) {

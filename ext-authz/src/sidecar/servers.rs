@@ -80,7 +80,8 @@ impl Doors<'_> {
         let unix = bind_unix(&socket.path, socket.mode)?;
         info!(socket = %socket.path.display(), "control listens");
         let watching = &self.parts.watching;
-        let service = ControlService::new(Arc::clone(&watching.plane), watching.filters.clone())
+        let guard = Arc::clone(&self.parts.guard);
+        let service = ControlService::new(Arc::clone(&watching.plane), watching.filters.clone(), guard)
             .with_overview(Arc::clone(&self.parts.overview));
         let routes = Routes::new(ControlServer::new(service)).prepare();
         self.tasks.spawn(named("control", over_unix(routes.clone(), unix, self.stopped.clone())));

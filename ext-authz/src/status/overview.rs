@@ -15,7 +15,10 @@ use crate::{
     metrics::Metrics,
     readiness::Readiness,
     state::{Snapshot, State},
-    wire::control::{AuditStatus, BundleStatus, FilterStatus, LogStatus, OwnStatus, PolicyStatus, StatusResponse},
+    wire::control::{
+        AuditStatus, BundleStatus, ControlPolicyStatus, FilterStatus, LogStatus, OwnStatus, PolicyStatus,
+        StatusResponse,
+    },
 };
 
 /// The parts that are looked at.
@@ -38,6 +41,8 @@ pub struct Overview {
     pub own_source: Option<String>,
     /// What became of the policy files.
     pub policy: PolicyNews,
+    /// What became of the control policy files.
+    pub control_policy: PolicyNews,
     /// What audit has lost.
     pub metrics: Arc<Metrics>,
 }
@@ -60,6 +65,7 @@ impl Overview {
             filters: self.filters(now, instant),
             audit: Some(self.audit()),
             ready: self.readiness.is_ready(),
+            control_policy: Some(self.control_policy()),
         };
         status.problems = problems(&status);
         status
@@ -91,6 +97,16 @@ impl Overview {
         PolicyStatus {
             digest: policy.map(|policy| policy.digest().to_string()).unwrap_or_default(),
             policies: policy.map_or(0, |policy| count(policy.len())),
+            accepted_at_ms: last.accepted.map_or(0, Timestamp::as_millis),
+            refused,
+            refused_at_ms: refused_at.as_millis(),
+        }
+    }
+
+    fn control_policy(&self) -> ControlPolicyStatus {
+        let last = self.control_policy.last();
+        let (refused_at, refused) = last.refused.unwrap_or_default();
+        ControlPolicyStatus {
             accepted_at_ms: last.accepted.map_or(0, Timestamp::as_millis),
             refused,
             refused_at_ms: refused_at.as_millis(),

@@ -84,6 +84,24 @@ impl SignalPlane {
         answered.await.map_err(|_| SubmitError::Stopped)?
     }
 
+    /// As [`SignalPlane::submit`] for each, in their order: together they share flushes to the disk.
+    pub async fn submit_all(&self, signals: Vec<Signal>) -> Vec<Result<Accepted, SubmitError>> {
+        let mut pending = Vec::with_capacity(signals.len());
+        for signal in signals {
+            let (answer, answered) = oneshot::channel();
+            if let Some(requests) = &self.requests {
+                // Where the writer is gone, so is the answer.
+                let _ = requests.send(Request { signal, received: Instant::now(), answer }).await;
+            }
+            pending.push(answered);
+        }
+        let mut results = Vec::with_capacity(pending.len());
+        for answered in pending {
+            results.push(answered.await.unwrap_or(Err(SubmitError::Stopped)));
+        }
+        results
+    }
+
     /// The position up to which everything is durable and in force.
     pub fn head(&self) -> Seq {
         self.ring.head()

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use authz_core::signal::Signal;
-use futures_util::{FutureExt, future::join_all};
+use futures_util::FutureExt;
 use prost::Message;
 use tokio::sync::mpsc;
 use tonic::{Code, Status, Streaming};
@@ -13,7 +13,7 @@ use crate::{
     clock,
     control::{Tally, UseResult},
     policy::control::{Asked, ControlAction},
-    signals::{Accepted, SignalPlane, SubmitError, convert},
+    signals::{SignalPlane, SubmitError, convert},
     wire::control::{Refusal, SubmitRequest, SubmitResult, submit_result},
 };
 
@@ -25,16 +25,10 @@ pub(super) async fn run(
     out: mpsc::Sender<Result<SubmitResult, Status>>,
 ) {
     let mut position = 0_u64;
-    loop {
-        let chunk = match next_chunk(&mut requests).await {
-            Ok(chunk) if chunk.is_empty() => return,
-            Ok(chunk) => chunk,
-            Err(status) => {
-                // If the reader is gone too, nobody misses it.
-                let _ = out.send(Err(status)).await;
-                return;
-            }
-        };
+    let mut end = None;
+    while end.is_none() {
+        let chunk;
+        (chunk, end) = next_chunk(&mut requests).await;
         // Judging many signals takes its time, in which others are to be served.
         let judging = tokio::task::spawn_blocking(move || {
             let checked: Vec<_> = chunk.into_iter().map(|request| check(&mut tally, request)).collect();
@@ -49,24 +43,36 @@ pub(super) async fn run(
             }
         }
     }
+    if let Some(End::Fault(status)) = end {
+        // If the reader is gone too, nobody misses it.
+        let _ = out.send(Err(status)).await;
+    }
 }
 
-/// The next signal, and what has come behind it already; nothing at the end.
-async fn next_chunk(requests: &mut Streaming<SubmitRequest>) -> Result<Vec<SubmitRequest>, Status> {
-    let Some(first) = requests.message().await? else { return Ok(Vec::new()) };
-    let mut bytes = first.encoded_len();
-    let mut chunk = vec![first];
-    while chunk.len() < MAX_CHUNK && bytes < MAX_CHUNK_BYTES {
-        match requests.message().now_or_never() {
-            Some(Ok(Some(next))) => {
-                bytes = bytes.saturating_add(next.encoded_len());
-                chunk.push(next);
+/// Why nothing more comes: after a fault the stream must not be asked again, what follows is torn out of its middle.
+enum End {
+    Done,
+    Fault(Status),
+}
+
+/// The next signal and what has come behind it already, and the end if that has come.
+async fn next_chunk(requests: &mut Streaming<SubmitRequest>) -> (Vec<SubmitRequest>, Option<End>) {
+    let (mut chunk, mut bytes) = (Vec::new(), 0_usize);
+    let mut next = Some(requests.message().await);
+    while let Some(message) = next.take() {
+        match message {
+            Ok(Some(request)) => {
+                bytes = bytes.saturating_add(request.encoded_len());
+                chunk.push(request);
             }
-            // The end, or a fault, comes again with the next chunk.
-            Some(Ok(None) | Err(_)) | None => break,
+            Ok(None) => return (chunk, Some(End::Done)),
+            Err(status) => return (chunk, Some(End::Fault(status))),
+        }
+        if chunk.len() < MAX_CHUNK && bytes < MAX_CHUNK_BYTES {
+            next = requests.message().now_or_never();
         }
     }
-    Ok(chunk)
+    (chunk, None)
 }
 
 fn check(tally: &mut Tally, request: SubmitRequest) -> Result<Signal, Refusal> {
@@ -88,7 +94,7 @@ async fn submit(
     checked: Vec<Result<Signal, Refusal>>,
 ) -> Vec<submit_result::Result> {
     let permitted = checked.iter().filter_map(|checked| checked.as_ref().ok()).cloned().collect();
-    let mut submitted = submit_all(plane, permitted).await.into_iter();
+    let mut submitted = plane.submit_all(permitted).await.into_iter();
     let mut settle = |checked: Result<Signal, Refusal>| {
         let signal = match checked {
             Ok(signal) => signal,
@@ -107,11 +113,6 @@ async fn submit(
         }
     };
     checked.into_iter().map(&mut settle).collect()
-}
-
-/// In the order of the signals: the log takes them as they are asked for first.
-async fn submit_all(plane: &SignalPlane, signals: Vec<Signal>) -> Vec<Result<Accepted, SubmitError>> {
-    join_all(signals.into_iter().map(|signal| plane.submit(signal))).await
 }
 
 fn refusal(status: &Status) -> Refusal {

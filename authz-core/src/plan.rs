@@ -107,7 +107,7 @@ impl fmt::Display for PolicyDigest {
 }
 
 /// How facts become a cache key under one policy set, and what the gate must refuse or let through for it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Plan {
     digest: PolicyDigest,
     reads: Box<[Read]>,
@@ -115,7 +115,7 @@ pub struct Plan {
 }
 
 /// What the gate does besides asking who is proven and who revoked. The default is what keeps everybody out who can be kept out.
-#[derive(Copy, Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Default, Debug)]
 pub struct Rules {
     /// Some policy permits an `Unverified` caller something, so that policies must be asked about one.
     pub judge_unverified: bool,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use authz_core::{
     decision::{Decision, DecisionId},
-    facts::Facts,
-    gate::Principal,
+    facts::{Facts, Presented},
+    gate::{Denial, Principal},
     plan::PolicyDigest,
     reason::Reason,
     scope::Scope,
@@ -90,7 +90,7 @@ impl Checker {
         let snapshot = self.state.load();
         match snapshot.live() {
             Some(live) => self.judge(live, facts, now),
-            None => refused(Reason::NotReady, None),
+            None => refused(Decision::refuse(fresh_id(), Reason::NotReady), None),
         }
     }
 
@@ -106,7 +106,11 @@ impl Checker {
                 let source = if cached { Source::Cache } else { Source::Policy };
                 Outcome { decision, source, seq: live.seq(), policy: Some(live.digest()), revoked: None }
             }
-            Err(denial) => Outcome { revoked: denial.scope, ..refused(denial.reason, Some(live)) },
+            Err(denial) => {
+                let holds_until = revoked_until(live, &denial, facts, now);
+                let decision = Decision { holds_until, ..Decision::refuse(fresh_id(), denial.reason) };
+                Outcome { revoked: denial.scope, ..refused(decision, Some(live)) }
+            }
         }
     }
 
@@ -116,10 +120,19 @@ impl Checker {
     }
 }
 
+/// Until when a caller is revoked if no signal comes, so that filters need not ask again before.
+fn revoked_until(live: Live<'_>, denial: &Denial, facts: &Facts<'_>, now: Timestamp) -> Timestamp {
+    let Denial { reason: Reason::Revoked, scope: Some(scope) } = denial else { return Timestamp::default() };
+    let Presented::Verified(caller) = facts.caller else { return Timestamp::default() };
+    let marks = live.revocations().marks(scope);
+    let covering = marks.filter(|mark| mark.covers(caller.credential().not_before(), now));
+    covering.map(|mark| mark.expires_at).max().unwrap_or_default()
+}
+
 /// A denial that nobody may reuse.
-fn refused(reason: Reason, live: Option<Live<'_>>) -> Outcome {
+fn refused(decision: Decision, live: Option<Live<'_>>) -> Outcome {
     Outcome {
-        decision: Arc::new(Decision::refuse(fresh_id(), reason)),
+        decision: Arc::new(decision),
         source: Source::Gate,
 
         seq: live.map_or(Seq::default(), |live| live.seq()),

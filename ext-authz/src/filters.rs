@@ -3,6 +3,7 @@
 mod enforcement;
 mod registry;
 mod reports;
+pub mod session;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -13,8 +14,7 @@ use authz_core::signal::Seq;
 use tokio::sync::watch;
 
 pub use enforcement::{Enforcement, FilterState};
-pub use registry::Counts;
-use registry::{Registry, Session};
+pub use registry::{Connection, Counts, Registry};
 pub use reports::Received;
 
 /// The filters, shared by every stream: clones are the same set.
@@ -35,7 +35,7 @@ pub struct FilterHandle {
     filters: Filters,
     instance: Arc<str>,
     node: Arc<str>,
-    session: Session,
+    connection: Connection,
 }
 
 impl Filters {
@@ -51,8 +51,8 @@ impl Filters {
     /// The same instance again takes the place of its old stream, and keeps its lease and what it had in force.
     pub fn connect(&self, instance: &str, node: &str, now: Instant) -> FilterHandle {
         let (instance, node) = (Arc::from(instance), Arc::from(node));
-        let session = self.update(|registry| registry.connect(&instance, &node, now));
-        FilterHandle { filters: self.clone(), instance, node, session }
+        let connection = self.update(|registry| registry.connect(&instance, &node, now));
+        FilterHandle { filters: self.clone(), instance, node, connection }
     }
 
     /// How far the signal at `seq`, which came in at `received`, is in force at `now`.
@@ -115,7 +115,7 @@ impl FilterHandle {
 
 impl Drop for FilterHandle {
     fn drop(&mut self) {
-        self.filters.update(|registry| registry.disconnect(&self.instance, self.session, Instant::now()));
+        self.filters.update(|registry| registry.disconnect(&self.instance, self.connection, Instant::now()));
     }
 }
 

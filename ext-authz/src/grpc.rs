@@ -1,10 +1,12 @@
 //! The gRPC doors: the one place that knows Envoy's types; what is decided behind them is not theirs.
 
 mod basis;
+mod bookings;
 pub mod control;
 pub mod desk;
 pub mod ext_authz;
 pub mod link;
+mod outbox;
 pub mod response;
 mod vitals;
 pub mod watch;

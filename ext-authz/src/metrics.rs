@@ -16,6 +16,7 @@ use self::bundles::BundleGauges;
 use crate::{
     check::Source,
     control::{self, UseResult},
+    filters::session::Contradiction,
     identity::{Origin, TrustStore, workload_api::Feed},
     policy::control::ControlAction,
     state::Part,
@@ -32,21 +33,24 @@ pub use self::table::{MetricRow, TABLE};
 pub enum Mode {
     /// `envoy.service.auth.v3.Authorization/Check`.
     ExtAuthz,
-    /// A filter's `Decide`.
+    /// A filter's `Decide` about a request.
     Link,
+    /// A filter's `Decide` about a connection.
+    LinkNetwork,
     /// The same check for a TCP connection, by Envoy's network filter.
     Network,
 }
 
 impl Mode {
     /// Every mode.
-    pub const ALL: &[Self] = &[Self::ExtAuthz, Self::Link, Self::Network];
+    pub const ALL: &[Self] = &[Self::ExtAuthz, Self::Link, Self::LinkNetwork, Self::Network];
 
     /// The name in metrics and audit.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ExtAuthz => "ext_authz",
             Self::Link => "link",
+            Self::LinkNetwork => "link_network",
             Self::Network => "network",
         }
     }
@@ -69,6 +73,12 @@ pub struct Metrics {
     pub filter_streams: IntGauge,
     /// Connected filter VMs.
     pub filters: IntGauge,
+    /// Filters whose stream the sidecar ended, by reason.
+    pub filters_cut: IntCounterVec,
+    /// Times that a filter did not acknowledge in time.
+    pub filters_overdue: IntCounter,
+    /// Filters that had seen another past of the log, by how it differs.
+    pub log_contradictions: IntCounterVec,
     /// Leases granted.
     pub leases: IntCounter,
     /// Seconds from acceptance of a signal to a filter's acknowledgement.
@@ -143,6 +153,9 @@ impl Metrics {
             filter_cached: make.gauge("countersign_filter_cached_decisions")?,
             filter_streams: make.gauge("countersign_filter_open_streams")?,
             filters: make.gauge("countersign_filters")?,
+            filters_cut: make.counters("countersign_filters_cut_total", &["reason"])?,
+            filters_overdue: make.counter("countersign_filters_overdue_total")?,
+            log_contradictions: make.counters("countersign_log_contradictions_total", &["how"])?,
             leases: make.counter("countersign_leases_granted_total")?,
             enforcement: make.histogram("countersign_enforcement_seconds", ENFORCEMENTS)?,
             resyncs: make.counter("countersign_filter_resyncs_total")?,
@@ -230,6 +243,12 @@ impl Metrics {
         }
         for event in ["deny", "miss", "reset", "stale"] {
             self.filter_events.with_label_values(&[event]);
+        }
+        for reason in ["refused", "stuck"] {
+            self.filters_cut.with_label_values(&[reason]);
+        }
+        for contradiction in Contradiction::ALL {
+            self.log_contradictions.with_label_values(&[contradiction.as_str()]);
         }
         for kind in ["posture", "restore", "revoke", "risk"] {
             self.signals.with_label_values(&[kind]);

@@ -28,7 +28,7 @@ use crate::{
     signals::{Entry, Log, LogError, SignalPlane, SubmitError},
     socket::UnboundSocket,
     state::State,
-    status::{Overview, PolicyNews},
+    status::{LogNews, Overview, PolicyNews},
 };
 
 mod control_policies;
@@ -150,6 +150,7 @@ async fn build(config: &Config, metrics: Arc<Metrics>, audit: Audit, guard: Arc<
         metrics: Arc::clone(&metrics),
         audit: audit.clone(),
         lease: config.link.lease,
+        log_news: LogNews::default(),
     });
     let (trust, own) = (TrustStore::default(), OwnIdentity::default());
     let needed = (!config.listen.needing_own_svid().is_empty()).then(|| own.clone());

@@ -2,12 +2,14 @@
 
 pub mod convert;
 mod freshness;
+mod history;
 pub mod live;
 mod log;
 mod plane;
 mod tail;
 
 pub use freshness::Freshness;
-pub use log::{Appended, Log, LogError};
+pub use history::{Fingerprint, History};
+pub use log::{Appended, Compacted, Log, LogError};
 pub use plane::{Accepted, SignalPlane, SubmitError};
 pub use tail::{Entry, Tail, TailEnd};

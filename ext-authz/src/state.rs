@@ -70,6 +70,19 @@ impl Part {
     }
 }
 
+impl View {
+    /// Applies the next entries of the log, and notes in each what it changed.
+    pub fn apply(&mut self, entries: &mut [Entry]) {
+        for Entry { seq, signal, outcome, .. } in entries {
+            *outcome = match signal.action {
+                Action::Restore | Action::Revoke(_) => self.revocations.apply(*seq, signal),
+                Action::Posture(..) | Action::Risk(..) => self.standings.apply(*seq, signal),
+            };
+            self.seq = *seq;
+        }
+    }
+}
+
 impl Snapshot {
     /// The snapshot as something that can decide, or nothing while a part is missing.
     pub fn live(&self) -> Option<Live<'_>> {
@@ -109,6 +122,11 @@ impl<'s> Live<'s> {
         Gate::new(&self.view.revocations, self.policy.plan())
     }
 
+    /// The revocations of this moment.
+    pub fn revocations(&self) -> &'s RevocationSet {
+        &self.view.revocations
+    }
+
     /// The policies of this moment.
     pub fn policy(&self) -> &'s CompiledPolicies {
         self.policy
@@ -130,6 +148,7 @@ pub struct State {
     current: ArcSwap<Snapshot>,
     writing: Mutex<()>,
     changed: watch::Sender<()>,
+    rules_changed: watch::Sender<()>,
 }
 
 impl Default for State {
@@ -138,6 +157,7 @@ impl Default for State {
             current: ArcSwap::from_pointee(Snapshot::default()),
             writing: Mutex::new(()),
             changed: watch::Sender::new(()),
+            rules_changed: watch::Sender::new(()),
         }
     }
 }
@@ -153,6 +173,11 @@ impl State {
         self.changed.subscribe()
     }
 
+    /// A receiver that wakes when policies or trust bundles change, and at no signal: a thousand filters wait for it.
+    pub fn subscribe_to_rules(&self) -> watch::Receiver<()> {
+        self.rules_changed.subscribe()
+    }
+
     /// Notes that the whole log has been applied; before that nothing is decided.
     pub fn set_replayed(&self) {
         self.update(|snapshot| snapshot.replayed = true);
@@ -161,16 +186,7 @@ impl State {
     /// Applies the next entries of the log together, and notes in each what it changed; every request that loads
     /// afterwards sees them.
     pub fn apply(&self, entries: &mut [Entry]) {
-        self.update(|snapshot| {
-            let view = &mut snapshot.view;
-            for Entry { seq, signal, outcome, .. } in entries {
-                *outcome = match signal.action {
-                    Action::Restore | Action::Revoke(_) => view.revocations.apply(*seq, signal),
-                    Action::Posture(..) | Action::Risk(..) => view.standings.apply(*seq, signal),
-                };
-                view.seq = *seq;
-            }
-        });
+        self.update(|snapshot| snapshot.view.apply(entries));
     }
 
     /// Forgets revocations that are over, and what nothing that may still arrive could contradict; returns how many
@@ -189,11 +205,13 @@ impl State {
     /// Puts a policy set in force.
     pub fn set_policy(&self, policy: Arc<CompiledPolicies>) {
         self.update(|snapshot| snapshot.policy = Some(policy));
+        self.rules_changed.send_replace(());
     }
 
     /// Notes which trust bundles the verifier has.
     pub fn set_trusted(&self, trust: TrustDigest) {
         self.update(|snapshot| snapshot.trust = Some(trust));
+        self.rules_changed.send_replace(());
     }
 
     fn update(&self, change: impl FnOnce(&mut Snapshot)) {

@@ -4,7 +4,7 @@ mod news;
 mod overview;
 mod problems;
 
-pub use news::PolicyNews;
+pub use news::{LogNews, PolicyNews};
 pub use overview::Overview;
 pub use problems::{length, problems};
 

@@ -14,7 +14,7 @@ use countersign_fuzz::{CALLERS, NOW, link_service};
 use libfuzzer_sys::fuzz_target;
 use prost::Message as _;
 use tonic::Request;
-use wasm_filter::{Answer, Arrival, Config, Effect, Identity, Machine, Next, Peer, Question};
+use wasm_filter::{Answer, Arrival, Config, Effect, Identity, Machine, Next, Peer, Question, Subject, Wanted};
 
 static SIDECAR: LazyLock<LinkService> = LazyLock::new(link_service);
 
@@ -73,8 +73,7 @@ impl Filter {
                 let question = Question {
                     stream: self.streams,
                     connection: CONNECTION,
-                    headers,
-                    protocol: "HTTP/2".to_owned(),
+                    subject: Subject::Request { headers, protocol: "HTTP/2".to_owned() },
                     peer_certificate: Vec::new(),
                 };
                 assert!(DecideRequest::decode(&*self.machine.ask(question)).is_ok());
@@ -83,7 +82,8 @@ impl Filter {
     }
 
     fn recall(&mut self, headers: &Vec<(String, Vec<u8>)>) -> Option<Answer> {
-        let arrival = Arrival { stream: self.streams, connection: CONNECTION, headers, protocol: "HTTP/2" };
+        let asked = Wanted::Request { headers, protocol: "HTTP/2" };
+        let arrival = Arrival { stream: self.streams, connection: CONNECTION, asked };
         self.machine.recall(&arrival, self.now)
     }
 

@@ -1,6 +1,7 @@
 //! Boots a real Envoy from one of the configurations we ship, changed only where a test says so; it fakes nothing.
 
 mod admin;
+mod listeners;
 mod template;
 
 pub use template::{EnvoyBuilder, Written};
@@ -34,9 +35,10 @@ impl Envoy {
         EnvoyBuilder::new(&crate::root().join("envoy").join(format!("{name}.yaml")))
     }
 
-    async fn boot(dir: TempDir, config: &Path, concurrency: u32) -> Self {
+    async fn boot(dir: TempDir, config: &Path, concurrency: u32, drain_seconds: u32) -> Self {
         let mut command = Command::new(binary());
         command.arg("--config-path").arg(config).args(["--concurrency", &concurrency.to_string()]);
+        command.args(["--drain-time-s", &drain_seconds.to_string()]);
         // Without a base id of its own an Envoy meddles with the others of this machine; access logs must not lag.
         command.args([
             "--use-dynamic-base-id",
@@ -59,6 +61,11 @@ impl Envoy {
     /// Where its first listener accepts.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where the listener of this name accepts.
+    pub async fn address_of(&self, listener: &str) -> SocketAddr {
+        admin::listener(&self.admin, |status| status["name"] == listener).await
     }
 
     /// Its admin API.

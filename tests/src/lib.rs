@@ -21,6 +21,7 @@ pub mod mesh;
 pub mod pki;
 pub mod process;
 pub mod sidecar;
+pub mod tcp_service;
 pub mod upstream;
 
 use std::path::PathBuf;

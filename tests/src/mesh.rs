@@ -24,10 +24,13 @@ pub enum Mode {
     ExtAuthz,
     /// `envoy/filter.yaml`: the filter answers what it knows.
     Filter,
+    /// `envoy/tcp-filter.yaml`: connections, by the filter. Envoy sends the leaf alone there: [`Authority::new`] without
+    /// an intermediate.
+    TcpFilter,
 }
 
 impl Mode {
-    /// Both.
+    /// Both for requests.
     pub const ALL: [Self; 2] = [Self::ExtAuthz, Self::Filter];
 }
 
@@ -333,6 +336,7 @@ impl MeshBuilder {
         let mut envoy = match self.mode {
             Mode::ExtAuthz => Envoy::shipped("ext-authz"),
             Mode::Filter => Envoy::shipped("filter").wasm(&wasm()),
+            Mode::TcpFilter => Envoy::shipped("tcp-filter").wasm(&wasm()),
         };
         envoy = envoy
             .identity(&authority.issue(ENVOY))

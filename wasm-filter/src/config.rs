@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 /// What an operator may set in the plugin configuration; every field may be left out.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
+    /// What it is given to decide (`layer`, default `http`; `tcp` before `tcp_proxy`). Envoy does not tell a module
+    /// which kind of filter it is.
+    pub layer: Layer,
     /// Envoy cluster of the sidecar (`cluster`, default `countersign`).
     pub cluster: String,
     /// How long one `Decide` may take (`decide_timeout_ms`, default 200, 1 to 60,000).
@@ -22,9 +25,19 @@ pub struct Config {
     pub log_hits: bool,
 }
 
+/// Which kind of filter of Envoy the module is in.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Layer {
+    /// `envoy.filters.http.wasm`: each request is decided.
+    Http,
+    /// `envoy.filters.network.wasm`: each connection is decided, once.
+    Tcp,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
+            layer: Layer::Http,
             cluster: "countersign".into(),
             decide_timeout: Duration::from_millis(200),
             max_decisions: 10_000,
@@ -55,6 +68,7 @@ impl Config {
     fn read(fields: &mut Fields) -> Self {
         let default = Self::default();
         Self {
+            layer: fields.layer("layer", default.layer),
             cluster: fields.text("cluster", default.cluster),
             decide_timeout: fields
                 .number("decide_timeout_ms", 1..=60_000)
@@ -94,6 +108,15 @@ impl Fields {
         }
     }
 
+    fn layer(&mut self, name: &str, default: Layer) -> Layer {
+        match self.object.remove(name) {
+            None => default,
+            Some(Value::String(text)) if text == "http" => Layer::Http,
+            Some(Value::String(text)) if text == "tcp" => Layer::Tcp,
+            Some(other) => self.wrong(name, &other, "\"http\" or \"tcp\"", default),
+        }
+    }
+
     fn switch(&mut self, name: &str, default: bool) -> bool {
         match self.object.remove(name) {
             None => default,
@@ -130,7 +153,7 @@ impl Fields {
     }
 }
 
-const KNOWN: &str = "cluster, decide_timeout_ms, max_decisions, max_callers, max_connections, log_hits";
+const KNOWN: &str = "layer, cluster, decide_timeout_ms, max_decisions, max_callers, max_connections, log_hits";
 
 #[cfg(test)]
 mod tests {
@@ -147,9 +170,10 @@ mod tests {
 
     #[test]
     fn every_field_can_be_set() {
-        let json = r#"{"cluster":"pdp","decide_timeout_ms":50,"max_decisions":0,"max_callers":1,"max_connections":2,
+        let json = r#"{"layer":"tcp","cluster":"pdp","decide_timeout_ms":50,"max_decisions":0,"max_callers":1,"max_connections":2,
             "log_hits":true}"#;
         let expected = Config {
+            layer: Layer::Tcp,
             cluster: "pdp".into(),
             decide_timeout: Duration::from_millis(50),
             max_decisions: 0,
@@ -162,10 +186,9 @@ mod tests {
 
     #[test]
     fn all_errors_are_reported_at_once() {
-        let json =
-            r#"{"cluster":"","decide_timeout_ms":0,"max_decisions":-1,"max_callers":1.5,"log_hits":"no","colour":1}"#;
+        let json = r#"{"layer":"udp","cluster":"","decide_timeout_ms":0,"max_decisions":-1,"max_callers":1.5,"log_hits":"no","colour":1}"#;
         let InvalidConfig(errors) = Config::parse(json.as_bytes()).unwrap_err();
-        let named = ["cluster", "decide_timeout_ms", "max_decisions", "max_callers", "log_hits", "colour"];
+        let named = ["layer", "cluster", "decide_timeout_ms", "max_decisions", "max_callers", "log_hits", "colour"];
         assert_eq!(errors.len(), named.len(), "{errors:?}");
         for (error, name) in errors.iter().zip(named) {
             assert!(error.contains(name), "{error} should name {name}");

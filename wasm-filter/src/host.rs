@@ -14,7 +14,10 @@ use proxy_wasm::{
     types::{BufferType, LogLevel, MapType, MetricType},
 };
 
-use crate::machine::{Change, Identity, Metric, Note, Peer};
+use crate::{
+    config::Config,
+    machine::{Change, Identity, Metric, Note, Peer},
+};
 
 /// The header that tells the service who calls.
 const CALLER: &str = "x-countersign-caller";
@@ -91,20 +94,52 @@ pub fn resume() {
     let _ = hostcalls::resume_http_request();
 }
 
-/// Ends the request of another context, and leaves why for the access log. Only from a callback of `root`: the context's
-/// own callbacks run for it. The Watch stream belongs to the root, so what follows must be its own doing again.
-pub fn reset(root: u32, stream: u32, note: &Note) {
-    if hostcalls::set_effective_context(stream).is_ok() {
-        leave(note);
-        let _ = hostcalls::reset_http_request();
-        let _ = hostcalls::set_effective_context(root);
-    }
+/// Does something for the context `stream`, unless it is gone. Only from a callback of `root`: the context's own
+/// callbacks run for it. The Watch stream belongs to the root, so what follows must be its own doing again.
+pub fn on_behalf<T>(root: u32, stream: u32, act: impl FnOnce() -> T) -> Option<T> {
+    hostcalls::set_effective_context(stream).ok()?;
+    let done = act();
+    let _ = hostcalls::set_effective_context(root);
+    Some(done)
 }
 
-/// Asks the sidecar; returns whether the question left. The answer comes as `on_grpc_call_response` of the context
-/// that asked, and is dropped by the SDK if that is gone by then.
-pub fn decide(cluster: &str, question: &[u8], timeout: Duration) -> bool {
-    hostcalls::dispatch_grpc_call(cluster, LINK, "Decide", Vec::new(), Some(question), timeout).is_ok()
+/// Ends the request, and leaves why for the access log.
+pub fn reset(note: &Note) {
+    leave(note);
+    let _ = hostcalls::reset_http_request();
+}
+
+/// Lets a held connection go on.
+pub fn resume_connection() {
+    let _ = hostcalls::resume_downstream();
+}
+
+/// Ends the connection once this callback is over, and leaves why for the access log.
+pub fn close(note: &Note) {
+    leave(note);
+    let _ = hostcalls::close_downstream();
+}
+
+/// Ends the connection although there is no machine to judge it.
+pub fn close_unconfigured() {
+    let _ = hostcalls::close_downstream();
+}
+
+/// Whether the client has shown that it holds the key of a certificate that Envoy finds valid.
+pub fn has_proven_itself() -> bool {
+    property(&["connection", "peer_certificate_valid"]).is_some_and(|valid| valid == [1])
+        && property(&["connection", "tls_version"]).is_some_and(|version| version == b"TLSv1.3")
+}
+
+/// Whether the effective context is of an HTTP request.
+pub fn is_http() -> bool {
+    property(&["request", "protocol"]).is_some()
+}
+
+/// Asks the sidecar; returns the number of the question if it left. The answer comes as `on_grpc_call_response` of the
+/// context that is called now, and is dropped by the SDK if that is gone by then.
+pub fn decide(Config { cluster, decide_timeout, .. }: &Config, question: &[u8]) -> Option<u32> {
+    hostcalls::dispatch_grpc_call(cluster, LINK, "Decide", Vec::new(), Some(question), *decide_timeout).ok()
 }
 
 /// Opens the Watch stream.

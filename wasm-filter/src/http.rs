@@ -14,7 +14,7 @@ use proxy_wasm::{
 
 use crate::{
     host,
-    machine::{Answer, Arrival, Next, Note, Question, Source},
+    machine::{Answer, Arrival, Next, Note, Question, Source, Subject, Wanted},
     root::Shared,
 };
 
@@ -45,7 +45,8 @@ impl Http {
         }
         let reads_protocol = shared.machine.borrow().reads_protocol();
         let protocol = if reads_protocol { host::protocol() } else { String::new() };
-        let arrival = Arrival { stream: self.stream, connection, headers: &headers, protocol: &protocol };
+        let asked = Wanted::Request { headers: &headers, protocol: &protocol };
+        let arrival = Arrival { stream: self.stream, connection, asked };
         let remembered = shared.machine.borrow_mut().recall(&arrival, now);
         match remembered {
             Some(answer @ Answer::Allow(..)) => self.give(shared, &answer),
@@ -60,13 +61,14 @@ impl Http {
     fn ask(&mut self, shared: &Shared, connection: u64, headers: Vec<(String, Vec<u8>)>) -> Action {
         self.to_grpc = is_grpc(&headers);
         let (protocol, peer_certificate) = (host::protocol(), host::peer_certificate());
-        let question = Question { stream: self.stream, connection, headers, protocol, peer_certificate };
+        let subject = Subject::Request { headers, protocol };
+        let question = Question { stream: self.stream, connection, subject, peer_certificate };
         let question = shared.machine.borrow_mut().ask(question);
         self.dispatch(shared, &question)
     }
 
     fn dispatch(&self, shared: &Shared, question: &[u8]) -> Action {
-        if host::decide(&shared.config.cluster, question, shared.config.decide_timeout) {
+        if host::decide(&shared.config, question).is_some() {
             return Action::Pause;
         }
         let now = host::now();

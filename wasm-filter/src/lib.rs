@@ -1,15 +1,19 @@
 //! Countersign in the proxy: answers repeated requests from memory, asks the sidecar for the rest, and takes back what
-//! it allowed when the sidecar says so. All rules are in `machine`; only `host`, `root` and `http` know a host.
+//! it allowed when the sidecar says so. All rules are in `machine`; only `host` and what
+//! calls it (`root`, `http`, `tcp`, `silent`) know a host.
 
 mod config;
 mod host;
 mod http;
 mod machine;
 mod root;
+mod silent;
+mod tcp;
 
-pub use config::{Config, InvalidConfig};
+pub use config::{Config, InvalidConfig, Layer};
 pub use machine::{
-    Answer, Arrival, Change, Effect, Identity, Level, Machine, Metric, Next, Note, Peer, Question, Source, Stats,
+    Answer, Arrival, Change, Effect, Identity, Level, Machine, Metric, Next, Note, Peer, Question, Source, Standing,
+    Stats, Subject, Wanted,
 };
 
 /// What the proxy calls first.

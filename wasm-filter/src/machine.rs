@@ -6,15 +6,20 @@ mod answer;
 mod bounded;
 mod callers;
 mod chains;
+mod connections;
 mod decisions;
 mod effect;
+mod fingerprint;
 mod lease;
 mod ledger;
+mod newcomers;
 mod peers;
 mod recent;
 mod request;
 mod requests;
 mod response;
+mod resync;
+mod scope_index;
 mod stats;
 mod streams;
 mod update;
@@ -30,50 +35,55 @@ use authz_core::{
     plan::Plan,
     reason::Reason,
     revocation::RevocationSet,
-    signal::Seq,
     time::Timestamp,
 };
 use hashbrown::HashMap;
 
 pub use self::{
     answer::{Answer, Next, Note, Source},
+    connections::Standing,
     effect::{Effect, Level},
     peers::Peer,
-    request::{Arrival, Question},
+    request::{Arrival, Question, Subject, Wanted},
     stats::{Change, Metric, Stats},
 };
 use self::{
-    callers::Callers, chains::Chains, decisions::Decisions, lease::Lease, ledger::Ledger, peers::Peers, recent::Recent,
-    request::Pending, streams::Streams, watch::Watch,
+    callers::Callers, chains::Chains, decisions::Decisions, lease::Lease, ledger::Ledger, newcomers::Newcomers,
+    peers::Peers, recent::Recent, request::Pending, streams::Streams, update::Reached, watch::Watch,
 };
 use crate::config::Config;
 
 /// Everything one VM remembers.
+#[derive(Clone)]
 pub struct Machine {
     identity: Identity,
     peers: Peers,
     callers: Callers,
     chains: Chains,
     decisions: Decisions,
-    revocations: RevocationSet,
+    // What is revoked is not known at all, so the gate asks an empty set.
+    none_revoked: RevocationSet,
     plan: Option<Plan>,
     recent: Recent,
-    enforced: Seq,
-    resyncing: bool,
+    reached: Reached,
+    // From a resync's beginning until its end: the invalidations known before it.
+    before_resync: Option<Recent>,
+    // Delivered after a resync, and in force once it is known what is revoked of what open streams rest on.
+    unconfirmed: Option<Reached>,
     lease: Lease,
     streams: Streams,
+    newcomers: Newcomers,
     pending: HashMap<u32, Pending>,
     watch: Watch,
     ledger: Ledger,
     stats: Stats,
     told: Stats,
     local_decisions: u64,
-    next_expiry: Timestamp,
     key: Vec<u8>,
 }
 
 /// Who this VM is to the sidecar.
-#[derive(Clone, Debug)]
+#[derive(Clone, Hash, Debug)]
 pub struct Identity {
     /// Unlike that of any other VM, now or earlier.
     pub instance: [u8; 16],
@@ -90,20 +100,21 @@ impl Machine {
             chains: Chains::new(),
             decisions: Decisions::new(config.max_decisions, identity.instance),
             identity,
-            revocations: RevocationSet::default(),
+            none_revoked: RevocationSet::default(),
             plan: None,
             recent: Recent::default(),
-            enforced: Seq::default(),
-            resyncing: false,
+            reached: Reached::default(),
+            before_resync: None,
+            unconfirmed: None,
             lease: Lease::default(),
             streams: Streams::default(),
+            newcomers: Newcomers::default(),
             pending: HashMap::new(),
             watch: Watch::default(),
             ledger: Ledger::default(),
             stats: Stats::default(),
             told: Stats::default(),
             local_decisions: 0,
-            next_expiry: Timestamp::default(),
             key: Vec::new(),
         }
     }

@@ -1,17 +1,23 @@
 //! The context of the plugin in one VM: its configuration, its ticks and the stream from the sidecar. It judges nothing.
 
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::Duration,
+};
 
 use proxy_wasm::{
-    traits::{Context, HttpContext, RootContext},
+    traits::{Context, HttpContext, RootContext, StreamContext},
     types::ContextType,
 };
 
 use crate::{
-    config::Config,
+    config::{Config, Layer},
     host,
     http::Http,
-    machine::{Effect, Level, Machine, Metric},
+    machine::{Effect, Level, Machine, Metric, Note},
+    silent::Silent,
+    tcp::Tcp,
 };
 
 /// One plugin in one VM.
@@ -21,6 +27,8 @@ pub struct Root {
     watch: Option<u32>,
     metrics: Vec<(Metric, u32)>,
     ticking: bool,
+    silent: Silent,
+    judged_layer: Cell<bool>,
 }
 
 /// What the root and its requests share.
@@ -38,7 +46,12 @@ const FIRST_TICK: Duration = Duration::from_millis(1);
 impl Root {
     /// A root that waits for its configuration.
     pub fn new(id: u32) -> Self {
-        Self { id, shared: None, watch: None, metrics: Vec::new(), ticking: false }
+        let (metrics, silent, judged_layer) = (Vec::new(), Silent::new(id), Cell::new(false));
+        Self { id, shared: None, watch: None, metrics, ticking: false, silent, judged_layer }
+    }
+
+    fn layer(&self) -> Layer {
+        self.shared.as_ref().map_or(Layer::Http, |shared| shared.config.layer)
     }
 
     fn run(&mut self, effects: Vec<Effect>) {
@@ -53,10 +66,18 @@ impl Root {
                     }
                 }
                 Effect::Open => self.open(),
-                Effect::Reset(stream, note) => host::reset(self.id, stream, &note),
+                Effect::Reset(stream, note) => self.cut(stream, &note),
                 Effect::Send(message) => self.send(&message),
             }
         }
+    }
+
+    fn cut(&self, stream: u32, note: &Note) {
+        let layer = self.layer();
+        host::on_behalf(self.id, stream, || match layer {
+            Layer::Http => host::reset(note),
+            Layer::Tcp => host::close(note),
+        });
     }
 
     fn open(&mut self) {
@@ -99,6 +120,12 @@ impl Context for Root {
         }
     }
 
+    fn on_grpc_call_response(&mut self, token: u32, status: u32, size: usize) {
+        let Some(shared) = &self.shared else { return };
+        let message = (status == 0).then(|| host::grpc_message(size));
+        self.silent.answered(shared, token, message.as_deref());
+    }
+
     fn on_done(&mut self) -> bool {
         let retired = self.shared.as_ref().map(|shared| shared.machine.borrow_mut().retire());
         self.run(retired.unwrap_or_default());
@@ -130,14 +157,29 @@ impl RootContext for Root {
         let Some(shared) = &self.shared else { return };
         let now = host::now();
         let effects = shared.machine.borrow_mut().tick(now);
+        if shared.config.layer == Layer::Tcp {
+            self.silent.look(shared);
+        }
         self.run(effects);
+    }
+
+    fn create_stream_context(&self, stream: u32) -> Option<Box<dyn StreamContext>> {
+        Some(Box::new(Tcp::new(stream, self.shared.clone())))
     }
 
     fn create_http_context(&self, stream: u32) -> Option<Box<dyn HttpContext>> {
         Some(Box::new(Http::new(stream, self.shared.clone())))
     }
 
+    /// The SDK asks for each context, and panics at the first callback of one that is of the other kind.
     fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::HttpContext)
+        let layer = self.layer();
+        if !self.judged_layer.replace(true) && host::is_http() != (layer == Layer::Http) {
+            host::error("countersign: layer is wrong: an HTTP filter needs \"http\", a network filter \"tcp\"");
+        }
+        Some(match layer {
+            Layer::Http => ContextType::HttpContext,
+            Layer::Tcp => ContextType::StreamContext,
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! What is known of each filter, as plain data: no lock, no clock; every method takes the moment it speaks of.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
     time::Instant,
 };
@@ -13,18 +13,19 @@ use super::{
     reports::{Received, Reports},
 };
 
-#[derive(Debug)]
-pub(super) struct Registry {
-    filters: HashMap<Arc<str>, Filter>,
+/// The filters of one sidecar.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Registry {
+    filters: BTreeMap<Arc<str>, Filter>,
     // Outlives the filters above: one that was away for longer than its lease sends again what was not confirmed.
     reports: Reports,
-    next_session: u64,
+    next_connection: u64,
     unknown_until: Option<Instant>,
 }
 
 /// Tells a stream from the one that took its place.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(super) struct Session(u64);
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Connection(u64);
 
 /// How many filters there are.
 #[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
@@ -37,39 +38,42 @@ pub struct Counts {
     pub least_enforced: Option<Seq>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Filter {
     node: Arc<str>,
-    connection: Option<Session>,
+    connection: Option<Connection>,
     // INVARIANT: positions and times both rise.
     acks: VecDeque<(Seq, Instant)>,
     lease_until: Option<Instant>,
 }
 
 impl Registry {
-    pub(super) fn new(unknown_until: Option<Instant>) -> Self {
-        Self { filters: HashMap::new(), reports: Reports::default(), next_session: 0, unknown_until }
+    /// As [`super::Filters::new`].
+    pub fn new(unknown_until: Option<Instant>) -> Self {
+        Self { filters: BTreeMap::new(), reports: Reports::default(), next_connection: 0, unknown_until }
     }
 
-    pub(super) fn connect(&mut self, instance: &Arc<str>, node: &Arc<str>, now: Instant) -> Session {
+    /// A filter has opened a stream, which takes the place of its former one.
+    pub fn connect(&mut self, instance: &Arc<str>, node: &Arc<str>, now: Instant) -> Connection {
         self.forget_harmless(now);
-        let session = Session(self.next_session);
-        self.next_session = self.next_session.wrapping_add(1);
+        let connection = Connection(self.next_connection);
+        self.next_connection = self.next_connection.wrapping_add(1);
         let filter = self.filter(instance, node);
         filter.node = Arc::clone(node);
-        filter.connection = Some(session);
-        session
+        filter.connection = Some(connection);
+        connection
     }
 
-    /// A stream that was replaced says nothing about the filter when it ends.
-    pub(super) fn disconnect(&mut self, instance: &Arc<str>, session: Session, now: Instant) {
-        if let Some(filter) = self.filters.get_mut(instance).filter(|filter| filter.connection == Some(session)) {
+    /// A stream has ended; one that was replaced says nothing about the filter.
+    pub fn disconnect(&mut self, instance: &Arc<str>, connection: Connection, now: Instant) {
+        if let Some(filter) = self.filters.get_mut(instance).filter(|filter| filter.connection == Some(connection)) {
             filter.connection = None;
         }
         self.forget_harmless(now);
     }
 
-    pub(super) fn acked(&mut self, instance: &Arc<str>, seq: Seq, now: Instant) {
+    /// As [`super::FilterHandle::acked`].
+    pub fn acked(&mut self, instance: &Arc<str>, seq: Seq, now: Instant) {
         let Some(filter) = self.filters.get_mut(instance) else { return };
         if seq > filter.enforced() {
             filter.acks.push_back((seq, now));
@@ -78,17 +82,19 @@ impl Registry {
         }
     }
 
-    pub(super) fn received(&mut self, instance: &Arc<str>, number: u64) -> Received {
+    /// As [`super::FilterHandle::received`].
+    pub fn received(&mut self, instance: &Arc<str>, number: u64) -> Received {
         self.reports.receive(instance, number)
     }
 
-    /// Counts for a replaced stream too: the lease may have reached the filter.
-    pub(super) fn lease_granted(&mut self, instance: &Arc<str>, node: &Arc<str>, until: Instant) {
+    /// As [`super::FilterHandle::lease_granted`]. Counts for a replaced stream too: the lease may have reached the filter.
+    pub fn lease_granted(&mut self, instance: &Arc<str>, node: &Arc<str>, until: Instant) {
         let filter = self.filter(instance, node);
         filter.lease_until = filter.lease_until.max(Some(until));
     }
 
-    pub(super) fn enforcement(&self, seq: Seq, received: Option<Instant>, now: Instant) -> Enforcement {
+    /// As [`super::Filters::enforcement`].
+    pub fn enforcement(&self, seq: Seq, received: Option<Instant>, now: Instant) -> Enforcement {
         let mut enforcement = Enforcement::default();
         for (instance, filter) in &self.filters {
             let state = filter.state(instance, seq, received);
@@ -107,11 +113,13 @@ impl Registry {
         enforcement
     }
 
-    pub(super) fn is_connected(&self, instance: &str) -> bool {
+    /// As [`super::Filters::is_connected`].
+    pub fn is_connected(&self, instance: &str) -> bool {
         self.filters.get(instance).is_some_and(|filter| filter.connection.is_some())
     }
 
-    pub(super) fn counts(&self, now: Instant) -> Counts {
+    /// As [`super::Filters::counts`].
+    pub fn counts(&self, now: Instant) -> Counts {
         let connected = || self.filters.values().filter(|filter| filter.connection.is_some());
         let gone = self.filters.values().filter(|filter| filter.connection.is_none());
         Counts {

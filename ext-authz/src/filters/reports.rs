@@ -1,14 +1,14 @@
 //! Which reports of each filter were received, so that none is booked twice; it books nothing and knows no streams.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
 };
 
 /// The last number of each filter, of a bounded number of filters.
-#[derive(Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Reports {
-    last: HashMap<Arc<str>, u64>,
+    last: BTreeMap<Arc<str>, u64>,
     // INVARIANT: every filter in `last` once, in the order in which they first reported.
     order: VecDeque<Arc<str>>,
 }

@@ -9,8 +9,7 @@ use authz_core::{
     reason::Class,
 };
 use futures_util::Stream;
-use tokio::sync::{mpsc, watch};
-use tokio_stream::wrappers::ReceiverStream;
+use tokio::sync::watch;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
@@ -20,6 +19,7 @@ use crate::{
     grpc::{
         basis::basis,
         desk::{Answered, Asked, Desk},
+        outbox::outbox,
         watch::{Watch, Watching},
     },
     identity::{PresentedCertificate, TrustDigest},
@@ -34,9 +34,6 @@ pub struct LinkService {
     stopped: watch::Receiver<bool>,
 }
 
-/// Updates a filter may lag behind before its watch waits for it.
-const BACKLOG: usize = 256;
-
 impl LinkService {
     /// Answers filters at this desk; their watches end once `stopped` holds true.
     pub fn new(desk: Arc<Desk>, watching: Arc<Watching>, stopped: watch::Receiver<bool>) -> Self {
@@ -44,15 +41,22 @@ impl LinkService {
     }
 
     fn decide_now(&self, request: &DecideRequest) -> DecideResponse {
-        let headers: Vec<(&str, &[u8])> =
-            request.headers.iter().map(|it| (it.name.as_str(), it.value.as_slice())).collect();
+        let of_connection = request.asked() == link::Asked::Connection;
+        // A connection has no headers; whoever sends some along gets no identity or fact from them.
+        let lines = if of_connection { &[][..] } else { &request.headers[..] };
+        let headers: Vec<(&str, &[u8])> = lines.iter().map(|it| (it.name.as_str(), it.value.as_slice())).collect();
         let xfcc =
             headers.iter().filter(|(name, _)| *name == "x-forwarded-client-cert").map(|(_, value)| *value).collect();
         let certificate = std::str::from_utf8(&request.peer_certificate).ok().filter(|pem| !pem.is_empty());
+        let (mode, asked) = if of_connection {
+            (Mode::LinkNetwork, facts::Asked::Connection)
+        } else {
+            (Mode::Link, facts::Asked::Http(Http::from_headers(&headers, &request.protocol)))
+        };
         let asked = Asked {
-            mode: Mode::Link,
+            mode,
             certificate: PresentedCertificate { source_certificate: certificate, xfcc },
-            asked: facts::Asked::Http(Http::from_headers(&headers, &request.protocol)),
+            asked,
             source_ip: request.source_address.parse().ok().map(|address: SocketAddr| address.ip()),
             destination: request.destination_address.parse().ok(),
             sni: Some(request.sni.as_str()).filter(|name| !name.is_empty()),
@@ -73,7 +77,7 @@ impl Link for LinkService {
     type WatchStream = Pin<Box<dyn Stream<Item = Result<Update, Status>> + Send>>;
 
     async fn watch(&self, request: Request<Streaming<Report>>) -> Result<Response<Self::WatchStream>, Status> {
-        let (updates, receiver) = mpsc::channel(BACKLOG);
+        let (updates, outgoing) = outbox();
         let filter = Watch::new(Arc::clone(&self.watching), updates);
         let mut stopped = self.stopped.clone();
         tokio::spawn(async move {
@@ -82,7 +86,7 @@ impl Link for LinkService {
                 _ = stopped.wait_for(|stop| *stop) => {}
             }
         });
-        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+        Ok(Response::new(Box::pin(outgoing)))
     }
 }
 

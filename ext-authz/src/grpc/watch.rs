@@ -1,4 +1,4 @@
-//! One filter's watch: plan, invalidations and leases down, acknowledgements and counts up; it decides nothing.
+//! Serves one filter's stream: moves bytes between it and its session, and books what the session says. It decides nothing.
 
 use std::{
     fmt::Write,
@@ -6,28 +6,29 @@ use std::{
     time::{Duration, Instant},
 };
 
-use authz_core::{
-    decision::Verdict,
-    plan::{Plan, Rules},
-    reason::Reason,
-    revocation::{Mark, RevocationSet},
-    scope::Scope,
-    signal::{Action, Outcome, Seq},
-    time::Timestamp,
-};
-use tokio::sync::mpsc;
+use authz_core::{scope::Scope, signal::Seq};
+use tokio::time::{sleep_until, timeout};
 use tonic::{Status, Streaming};
 use tracing::{info, warn};
 
+use super::{
+    basis::basis,
+    bookings::Bookings,
+    outbox::{Gone, Outbox},
+    vitals::Vitals,
+};
 use crate::{
-    audit::{Audit, HitsRecord, LocalRecord, Record},
+    audit::{Audit, Change, Record},
     clock,
-    filters::{FilterHandle, Filters},
-    grpc::{basis::basis, vitals::Vitals},
+    filters::{
+        FilterHandle, Filters,
+        session::{self, Contradiction, MAX_INVALIDATIONS, Session, Start, Terms},
+    },
     metrics::Metrics,
-    signals::{Entry, SignalPlane, Tail, TailEnd},
+    signals::{Entry, History, SignalPlane, Tail, TailEnd},
     state::State,
-    wire::link::{self, Hello, Invalidation, Lease, Report, Update},
+    status::LogNews,
+    wire::link::{Held, Hello, Report, Update},
 };
 
 /// What all watches share.
@@ -44,18 +45,15 @@ pub struct Watching {
     pub audit: Audit,
     /// How long a filter may answer from memory without hearing from us.
     pub lease: Duration,
+    /// What filters say against the log.
+    pub log_news: LogNews,
 }
 
 /// The watch of one filter VM.
 pub struct Watch {
     shared: Arc<Watching>,
-    updates: mpsc::Sender<Result<Update, Status>>,
-    basis: Option<[u8; 32]>,
-    // INVARIANT: the last position stated on this stream; the filter can't have more in force.
-    delivered: Seq,
-    // From when it was told to start over until it has: what it says of positions is about what it then forgets.
-    starting_over: bool,
-    enforced: Seq,
+    updates: Outbox,
+    session: Session,
     vitals: Vitals,
     name: String,
 }
@@ -66,34 +64,40 @@ enum End {
     Gone,
     /// It does not speak the protocol.
     Refused(Status),
+    /// It has taken nothing for too long.
+    Stuck,
 }
 
-/// Revocations in one message of a resync.
-const CHUNK: usize = 1000;
 /// Longest instance or node name kept.
 const NAME_LIMIT: usize = 128;
 
 impl Watch {
     /// A watch that answers into `updates`.
-    pub fn new(shared: Arc<Watching>, updates: mpsc::Sender<Result<Update, Status>>) -> Self {
-        Self {
-            vitals: Vitals::new(Arc::clone(&shared.metrics)),
-            shared,
-            updates,
-            basis: None,
-            delivered: Seq(0),
-            starting_over: false,
-            enforced: Seq(0),
-            name: String::new(),
-        }
+    pub fn new(shared: Arc<Watching>, updates: Outbox) -> Self {
+        let (vitals, session) = (Vitals::new(Arc::clone(&shared.metrics)), Session::new(Terms::of(shared.lease)));
+        Self { shared, updates, session, vitals, name: String::new() }
     }
 
     /// Serves the filter until its stream ends.
     pub async fn run(mut self, mut reports: Streaming<Report>) {
-        if let Err(End::Refused(status)) = self.serve(&mut reports).await {
-            warn!(filter = self.name, %status, "watch refused");
-            // The filter may be gone; then nobody needs to know.
-            let _ = self.updates.send(Err(status)).await;
+        let outcome = self.serve(&mut reports).await;
+        let cut = |reason| self.shared.metrics.filters_cut.with_label_values(&[reason]).inc();
+        match outcome {
+            Ok(()) | Err(End::Gone) => {}
+            Err(End::Refused(status)) => {
+                cut("refused");
+                warn!(filter = self.name, %status, "watch refused");
+                self.updates.refuse(status);
+            }
+            Err(End::Stuck) => {
+                cut("stuck");
+                warn!(
+                    filter = self.name,
+                    "the filter takes nothing, its watch was cut: see whether its Envoy is overloaded"
+                );
+                self.updates
+                    .cut(Status::resource_exhausted("nothing was taken for the length of a lease, watch again"));
+            }
         }
     }
 
@@ -119,10 +123,12 @@ impl Watch {
         first: &Report,
         hello: &Hello,
     ) -> Result<(), End> {
-        let mut state = self.shared.state.subscribe();
+        let mut rules = self.shared.state.subscribe_to_rules();
         self.wait_until_live().await?;
-        let mut tail = self.catch_up(Seq(hello.last_seq)).await?;
+        self.send_plan_if_new().await?;
+        let mut tail = self.begin(hello).await?;
         self.take(handle, first).await?;
+        let mut overdue = Overdue::default();
         loop {
             tokio::select! {
                 report = next(reports) => { let report = report?; self.take(handle, &report).await?; }
@@ -132,9 +138,14 @@ impl Watch {
                     // Too slow for what is kept in memory: start over from the present.
                     Err(TailEnd::NotAtHand(_)) => tail = self.resync().await?,
                 },
-                changed = state.changed() => {
+                changed = rules.changed() => {
                     if changed.is_err() { return Ok(()); }
                     self.send_plan_if_new().await?;
+                }
+                () = overdue.wait(self.session.owes_since(), self.shared.lease) => {
+                    self.shared.metrics.filters_overdue.inc();
+                    let told = self.session.delivered().0;
+                    warn!(filter = self.name, told, "the filter acknowledges nothing: see whether its Envoy is overloaded");
                 }
             }
         }
@@ -152,134 +163,146 @@ impl Watch {
         Ok(())
     }
 
-    /// Plan first, then what came after `last_seq`, or everything that is revoked now.
-    async fn catch_up(&mut self, last_seq: Seq) -> Result<Tail, End> {
-        self.send_plan_if_new().await?;
-        match self.shared.plane.subscribe_from(last_seq) {
-            Ok(tail) if last_seq > Seq(0) => {
-                self.delivered = last_seq;
-                self.send(Update { seq: last_seq.0, ..Update::default() }).await?;
-                Ok(tail)
+    /// What came after the last position the filter has, or a fresh start.
+    async fn begin(&mut self, hello: &Hello) -> Result<Tail, End> {
+        let after = match Session::start(hello, &*self.shared.plane) {
+            Start::After(after) => after,
+            Start::Anew => return self.resync().await,
+            Start::Contradicted(contradiction) => {
+                self.report_contradiction(contradiction, hello.last_seq);
+                return self.resync().await;
             }
-            _ => self.resync().await,
-        }
+        };
+        let Ok(tail) = self.shared.plane.subscribe_from(after) else { return self.resync().await };
+        let update = self.session.resume(after, &*self.shared.plane);
+        self.send(update).await?;
+        Ok(tail)
     }
 
     async fn resync(&mut self) -> Result<Tail, End> {
         self.shared.metrics.resyncs.inc();
-        self.starting_over = true;
         loop {
-            // What is published is in force, so the snapshot taken next holds at least all of it.
             let published = self.shared.plane.head();
-            let view = self.shared.state.load().view().cloned().unwrap_or_default();
-            let live: Vec<Invalidation> =
-                view.revocations.iter().map(|(scope, mark)| revocation(view.seq, scope, mark)).collect();
-            self.send(Update { resync: true, ..Update::default() }).await?;
-            for chunk in live.chunks(CHUNK) {
-                self.send(Update { invalidations: chunk.to_vec(), ..Update::default() }).await?;
-            }
-            if let Ok(tail) = self.shared.plane.subscribe_from(published) {
-                self.delivered = published;
-                self.send(Update { seq: published.0, ..Update::default() }).await?;
-                return Ok(tail);
-            }
+            let Ok(tail) = self.shared.plane.subscribe_from(published) else { continue };
+            let update = self.session.resync();
+            self.send(update).await?;
+            // A million revocations are not listed to a filter that holds a few: it says what it holds.
+            let update = self.session.resynced(published, &*self.shared.plane, Instant::now());
+            self.send(Update { ask_held: true, ..update }).await?;
+            return Ok(tail);
         }
     }
 
+    /// Says what is revoked of what the filter's open streams rest on.
+    async fn answer_held(&self, held: &Held) -> Result<(), End> {
+        let parse =
+            |text: &String| text.parse().map_err(|error| End::Refused(Status::invalid_argument(format!("{error}"))));
+        let scopes: Vec<Scope> = held.scopes.iter().map(parse).collect::<Result<_, End>>()?;
+        // What was published is in force, so this view holds at least all up to where the resync ended.
+        let view = self.shared.state.load().view().cloned().unwrap_or_default();
+        let mut marks = scopes.iter().flat_map(|scope| view.revocations.marks(scope).map(move |mark| (scope, mark)));
+        while let Some(update) = Session::revoked(view.seq, &mut marks) {
+            self.send(update).await?;
+        }
+        if held.more { Ok(()) } else { self.send(Update { held_answered: true, ..Update::default() }).await }
+    }
+
     async fn pass_on(&mut self, entries: &[Entry]) -> Result<(), End> {
-        let invalidations = {
-            let snapshot = self.shared.state.load();
-            let revocations = snapshot.view().map(|view| &view.revocations);
-            entries.iter().flat_map(|entry| invalidations(entry, revocations)).collect()
-        };
-        self.delivered = entries.last().map_or(self.delivered, |entry| entry.seq);
-        self.send(Update { invalidations, seq: self.delivered.0, ..Update::default() }).await
+        for entries in entries.chunks(MAX_INVALIDATIONS) {
+            let update = {
+                let snapshot = self.shared.state.load();
+                let Some(view) = snapshot.view() else { return Err(End::Gone) };
+                self.session.pass_on(entries, &view.revocations, &*self.shared.plane, Instant::now())
+            };
+            self.send(update).await?;
+        }
+        Ok(())
     }
 
     async fn send_plan_if_new(&mut self) -> Result<(), End> {
-        let plan = {
+        let update = {
             let snapshot = self.shared.state.load();
             let known = snapshot.policy().zip(snapshot.trust());
-            known.map(|(policy, trust)| (basis(policy.digest(), trust), wire_plan(policy.plan())))
+            known.and_then(|(policy, trust)| {
+                self.session.plan(basis(policy.digest(), trust), || session::wire_plan(policy.plan()))
+            })
         };
-        let Some((basis, plan)) = plan.filter(|(basis, _)| self.basis != Some(*basis)) else { return Ok(()) };
-        self.basis = Some(basis);
-        let plan = link::Plan { digest: basis.to_vec(), ..plan };
-        self.send(Update { plan: Some(plan), ..Update::default() }).await
+        match update {
+            Some(update) => self.send(update).await,
+            None => Ok(()),
+        }
     }
 
-    /// Books what a report says and answers its beat.
+    /// Books what a report says and answers it.
     async fn take(&mut self, handle: &FilterHandle, report: &Report) -> Result<(), End> {
-        let now = clock::now();
-        self.acknowledge(handle, Seq(report.enforced_seq));
+        let now = Instant::now();
+        let heard = self.session.hear(report, now);
+        if let Some(session::Acknowledged { seq, is_news }) = heard.acknowledged {
+            handle.acked(seq, now);
+            self.measure(seq, is_news);
+        }
+        if let Some(until) = heard.lease_until {
+            handle.lease_granted(until);
+            self.shared.metrics.leases.inc();
+        }
         if let Some(gauges) = report.gauges {
             self.vitals.take(gauges);
         }
         let received = handle.received(report.number);
         if received.is_new {
-            self.book(report, now);
+            let bookings = Bookings { metrics: &self.shared.metrics, audit: &self.shared.audit, filter: &self.name };
+            bookings.book(report, clock::now());
         }
-        let beat = (report.beat != 0).then(|| self.grant(handle, report.beat));
-        if beat.is_some() || report.number != 0 {
-            self.send(Update { lease: beat, received_report: received.highest, ..Update::default() }).await?;
+        if let Some(update) = self.session.answer(report, received) {
+            self.send(update).await?;
         }
-        Ok(())
+        match &report.held {
+            Some(held) => self.answer_held(held).await,
+            None => Ok(()),
+        }
     }
 
-    /// Positions of another log, or of what the filter is about to forget, are no acknowledgement.
-    fn acknowledge(&mut self, handle: &FilterHandle, seq: Seq) {
-        self.starting_over &= seq > Seq(0);
-        if self.starting_over || seq > self.delivered {
-            return;
-        }
-        handle.acked(seq, Instant::now());
-        // Positions from before this stream were enforced long ago: their time says nothing.
-        if seq > self.enforced
-            && self.enforced > Seq(0)
-            && let Some(received) = self.shared.plane.received(seq)
-        {
+    fn measure(&self, seq: Seq, is_news: bool) {
+        if let Some(received) = self.shared.plane.received(seq).filter(|_| is_news) {
             self.shared.metrics.enforcement.observe(received.elapsed().as_secs_f64());
         }
-        self.enforced = self.enforced.max(seq);
     }
 
-    fn grant(&self, handle: &FilterHandle, beat: u64) -> Lease {
-        // The filter counts from when it sent the beat, which was before now: it ends no later than this.
-        handle.lease_granted(Instant::now() + self.shared.lease);
-        self.shared.metrics.leases.inc();
-        Lease { beat, ttl_ms: u64::try_from(self.shared.lease.as_millis()).unwrap_or(u64::MAX) }
+    fn report_contradiction(&self, contradiction: Contradiction, seen: u64) {
+        let (head, name) = (History::head(&*self.shared.plane), &self.name);
+        let detail = match contradiction {
+            Contradiction::Ahead => format!("filter {name} has seen {seen}, the log ends at {head}"),
+            Contradiction::Differs => format!("filter {name} has seen another entry at {seen} or before it"),
+        };
+        warn!(filter = self.name, seen, head = head.0, "the log was set back or exchanged: {detail}");
+        self.shared.metrics.log_contradictions.with_label_values(&[contradiction.as_str()]).inc();
+        let at = clock::now();
+        self.shared.log_news.contradicted(at, detail.clone());
+        self.shared.audit.record(Record::Change(Change { at, what: "log", result: "contradicted", detail }));
     }
 
-    fn book(&self, report: &Report, now: Timestamp) {
-        for hits in &report.hits {
-            let verdict = match hits.verdict() {
-                link::Verdict::Allow => Verdict::Allow,
-                link::Verdict::Challenge => Verdict::Challenge,
-                link::Verdict::Deny | link::Verdict::Unspecified => Verdict::Deny,
-            };
-            self.shared.metrics.filter_hits.with_label_values(&[verdict.as_str()]).inc_by(hits.count);
-            self.shared.audit.record(Record::Hits(HitsRecord {
-                at: Timestamp::from_millis(hits.last_ms),
-                decision_id: hex(&hits.decision_id),
-                count: hits.count,
-                verdict,
-                reason: known_reason(&hits.reason).to_owned(),
-                caller: hits.caller.chars().take(2048).collect(),
-                filter: self.name.clone(),
-                report: report.number,
-            }));
-        }
-        for local in &report.local {
-            let reason = known_reason(&local.reason);
-            self.shared.metrics.filter_local.with_label_values(&[reason]).inc_by(local.count);
-            let (reason, filter) = (reason.to_owned(), self.name.clone());
-            let (count, report) = (local.count, report.number);
-            self.shared.audit.record(Record::Local(LocalRecord { at: now, reason, count, filter, report }));
-        }
-    }
-
+    /// Sends a message. A filter that takes none for as long as a lease may not answer alone any more: it is let go.
     async fn send(&self, update: Update) -> Result<(), End> {
-        self.updates.send(Ok(update)).await.map_err(|_| End::Gone)
+        match timeout(self.shared.lease, self.updates.push(update)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(Gone)) => Err(End::Gone),
+            Err(_) => Err(End::Stuck),
+        }
+    }
+}
+
+/// Tells once for each time that something is owed for too long.
+#[derive(Default)]
+struct Overdue {
+    told: Option<Instant>,
+}
+
+impl Overdue {
+    /// Ends once what is owed since `since` is owed for `patience`; never if that was told.
+    async fn wait(&mut self, since: Option<Instant>, patience: Duration) {
+        let Some(since) = since.filter(|since| self.told != Some(*since)) else { return std::future::pending().await };
+        sleep_until((since + patience).into()).await;
+        self.told = Some(since);
     }
 }
 
@@ -290,47 +313,7 @@ async fn next(reports: &mut Streaming<Report>) -> Result<Report, End> {
     }
 }
 
-fn wire_plan(plan: &Plan) -> link::Plan {
-    let reads = plan.reads().iter().map(ToString::to_string);
-    // Among the reads, so that a filter which does not know the rule keeps nothing rather than the wrong thing.
-    let rule = plan.rules().refuse_path_parameters.then(|| Rules::NO_PATH_PARAMETERS.to_owned());
-    link::Plan { digest: Vec::new(), reads: reads.chain(rule).collect() }
-}
-
-/// What one entry means to a filter: nothing, if it changed nothing here.
-///
-/// A filter forgets the marks of a scope when anything else is said of it, so those that stand follow at once.
-fn invalidations(entry: &Entry, revocations: Option<&RevocationSet>) -> Vec<Invalidation> {
-    let Entry { seq, signal, outcome, .. } = entry;
-    let scope = &signal.scope;
-    match signal.action {
-        _ if *outcome != Outcome::Changed => Vec::new(),
-        Action::Revoke(mark) => vec![revocation(*seq, scope, mark)],
-        Action::Posture(..) | Action::Restore | Action::Risk(..) => {
-            let touched = Invalidation { seq: seq.0, scope: scope.to_string(), ..Invalidation::default() };
-            let standing = revocations.into_iter().flat_map(|it| it.marks(scope));
-            let standing = standing.map(|mark| revocation(*seq, scope, mark));
-            [touched].into_iter().chain(standing).collect()
-        }
-    }
-}
-
-fn revocation(seq: Seq, scope: &Scope, mark: Mark) -> Invalidation {
-    Invalidation {
-        seq: seq.0,
-        scope: scope.to_string(),
-        revoke: true,
-        issued_before_ms: mark.issued_before.as_millis(),
-        expires_at_ms: mark.expires_at.as_millis(),
-    }
-}
-
-/// A label must come from the closed set, whatever a filter sends.
-fn known_reason(text: &str) -> &'static str {
-    Reason::parse(text).unwrap_or(Reason::LinkInvalid).as_str()
-}
-
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().take(NAME_LIMIT / 2).fold(String::new(), |mut text, byte| {
         // Writing to a String can't fail.
         let _ = write!(text, "{byte:02x}");

@@ -1,8 +1,17 @@
-//! The durable, ordered log of signals in one file. It keeps every entry it acknowledged and puts none of them in force.
+//! The durable, ordered log of signals in one file. It keeps every entry it acknowledged for as long as the entry can
+//! matter, and puts none of them in force.
 
+mod base;
+mod compact;
 mod error;
 mod file;
+mod opening;
 mod record;
+mod snapshot;
+mod store;
+mod tables;
+mod walk;
+mod witness;
 
 use std::{
     path::Path,
@@ -10,29 +19,39 @@ use std::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use authz_core::signal::{Seq, Signal};
-use redb::{Database, Durability, ReadableDatabase, ReadableTable, Table, TableDefinition};
+use redb::{Durability, ReadableDatabase};
 
+pub use compact::Compacted;
 pub use error::LogError;
-use record::{Chain, Record};
+use error::{Fault, closed};
+use opening::Opened;
+use record::Chain;
+use store::{Opener, Store};
+use tables::{IDS, REMOVED, SIGNALS, Tables};
+use walk::View;
+use witness::Witness;
 
 /// The log. Only one process can have it open; readers never wait for the writer.
 #[derive(Debug)]
 pub struct Log {
-    db: Database,
-    path: Box<Path>,
+    store: Store,
     fresh: bool,
+    unwitnessed: bool,
     failed: AtomicBool,
     // INVARIANT: what the last committed transaction left; nobody writes without holding it.
-    head: Mutex<Head>,
+    tip: Mutex<Tip>,
+    // Held by the one who compacts.
+    compacting: Mutex<()>,
 }
 
 /// What became of one signal handed to the log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Appended {
-    /// Its position.
+    /// Its position; of one that is known, the position at which it came first.
     pub seq: Seq,
     /// As it stands in the log.
     pub signal: Signal,
@@ -40,24 +59,45 @@ pub struct Appended {
     pub known: bool,
 }
 
-#[derive(Copy, Clone, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
 struct Head {
     seq: Seq,
     chain: Chain,
 }
 
+impl Head {
+    const EMPTY: Self = Self { seq: Seq(0), chain: Chain::START };
+}
+
+#[derive(Debug)]
+struct Tip {
+    head: Head,
+    witness: Witness,
+}
+
 impl Log {
     /// Opens the log in the file `path`, or creates it there for its owner only (mode 0600).
     ///
-    /// Every page is checked. Fails if another process has it open, or if it is damaged or of another format.
+    /// Every page is checked. Fails if another process has it open, if it is damaged or of another format, if it belongs to
+    /// another user, or if it is not the log that the witness beside it (`path` and `.head`) was written for last.
     pub fn open(path: &Path) -> Result<Self, LogError> {
         let fresh = !path.exists();
-        Self::over(file::open(path)?, path, fresh)
+        if fresh {
+            opening::check_not_gone(path)?;
+        }
+        Self::over(Store::open(path, Box::new(file::open) as Opener)?, fresh)
     }
 
-    fn over(db: Database, path: &Path, fresh: bool) -> Result<Self, LogError> {
-        let head = read_head(&db).map_err(|error| error.at(path))?;
-        Ok(Self { db, path: path.into(), fresh, failed: AtomicBool::new(false), head: Mutex::new(head) })
+    fn over(store: Store, fresh: bool) -> Result<Self, LogError> {
+        let Opened { head, witness, unwitnessed } = store.with(|db| opening::settle(db, store.path()))?;
+        if unwitnessed {
+            tracing::warn!(
+                log = %store.path().display(), witness = %Witness::path(store.path()).display(), head = head.seq.0,
+                "the witness of the signal log is missing: whether this is an old copy of the log can't be told, it is taken as it is"
+            );
+        }
+        let tip = Mutex::new(Tip { head, witness });
+        Ok(Self { store, fresh, unwitnessed, failed: AtomicBool::new(false), tip, compacting: Mutex::new(()) })
     }
 
     /// Whether the file was created by this [`Log::open`].
@@ -65,43 +105,122 @@ impl Log {
         self.fresh
     }
 
+    /// Whether it was opened with entries but without its witness: somebody removed that, so as to go on with this log.
+    pub fn is_unwitnessed(&self) -> bool {
+        self.unwitnessed
+    }
+
     /// The last position; 0 for an empty log.
     pub fn head(&self) -> Seq {
-        self.lock_head().seq
+        self.lock_tip().head.seq
     }
 
     /// Appends one signal: when it returns, the signal is on the disk.
     ///
-    /// The same signal again (all but `at`) is known and changes nothing; another one of the same ID is refused.
+    /// The same signal again (all but `at`) is known and changes nothing; another one of the same ID is refused. Both holds
+    /// for seven days from the acceptance of the first; then the ID is free for a new signal.
     pub fn append(&self, signal: Signal) -> Result<Appended, LogError> {
         let mut results = self.append_all(vec![signal])?;
-        results.pop().unwrap_or_else(|| Err(LogError::damaged("an append without result").at(&self.path)))
+        results.pop().unwrap_or_else(|| Err(LogError::damaged("an append without result").at(self.store.path())))
     }
 
     /// Appends in order with one flush to the disk for all: all that are new, or none.
     ///
     /// The inner errors refuse a single signal ([`LogError::Conflict`]); the others stand.
     pub fn append_all(&self, signals: Vec<Signal>) -> Result<Vec<Result<Appended, LogError>>, LogError> {
-        let mut head = self.lock_head();
-        let (results, new_head) = self.commit(*head, signals).map_err(|error| {
-            self.failed.store(true, Ordering::Relaxed);
-            error.at(&self.path)
-        })?;
-        *head = new_head;
-        Ok(results)
+        let mut tip = self.lock_tip();
+        let before = tip.head;
+        self.write(&mut tip, |tables, head| {
+            let results: Vec<_> = signals.into_iter().map(|it| tables.put(head, it)).collect::<Result<_, _>>()?;
+            Ok((results, *head != before))
+        })
     }
 
-    /// Hands every entry in order to `each`, checking that none is missing or altered.
+    /// Appends entries whose positions were decided elsewhere, with one flush for all: all, or none.
+    ///
+    /// They must follow the end of the log without a gap ([`LogError::Gap`]). An entry that repeats an ID is stored at its
+    /// position too and counts for nothing: its result is the first one, `known`, or [`LogError::Conflict`] for another
+    /// signal of that ID; no replay hands it out. Whether it repeats one depends on nothing but the two entries (see
+    /// [`Log::append`]), so every replica finds the same.
+    pub fn append_at(&self, entries: Vec<(Seq, Signal)>) -> Result<Vec<Result<Appended, LogError>>, LogError> {
+        let mut tip = self.lock_tip();
+        let mut expected = tip.head.seq;
+        for (found, _) in &entries {
+            expected = expected.next();
+            if *found != expected {
+                return Err(LogError::Gap { expected, found: *found });
+            }
+        }
+        self.write(&mut tip, |tables, head| {
+            let results = entries.into_iter().map(|(_, signal)| tables.put_next(head, signal));
+            let results: Vec<_> = results.collect::<Result<_, _>>()?;
+            let moved = !results.is_empty();
+            Ok((results, moved))
+        })
+    }
+
+    /// What [`Log::append`] would answer if it did not append: nothing for a signal that is new.
+    pub fn known(&self, signal: &Signal) -> Result<Option<Result<Appended, LogError>>, LogError> {
+        self.store.with(|db| {
+            let reading = db.begin_read()?;
+            let (ids, signals) = (reading.open_table(IDS)?, reading.open_table(SIGNALS)?);
+            tables::known(&ids, &signals, &reading.open_table(REMOVED)?, signal)
+        })
+    }
+
+    /// Hands every entry that counts in order to `each`, checking that none is missing or altered.
+    ///
+    /// Up to [`Log::base`] these are the entries that compaction kept. What they say is only proven once this returns.
     pub fn replay(&self, mut each: impl FnMut(Seq, Signal)) -> Result<(), LogError> {
-        self.walk(Seq(0), usize::MAX, &mut each).map_err(|error| error.at(&self.path))
+        self.store.with(|db| {
+            let view = View::of(db)?;
+            let mut progress = Progress::new(view.len()?);
+            view.walk(Seq(0), |found| {
+                progress.step();
+                if !found.duplicate {
+                    each(found.seq, found.signal);
+                }
+                Ok(true)
+            })?;
+            Ok(())
+        })
     }
 
-    /// At most `limit` entries after `after`, in order.
+    /// At most `limit` entries after `after` that count, in order. Those that compaction removed are left out.
     pub fn read_after(&self, after: Seq, limit: usize) -> Result<Vec<(Seq, Signal)>, LogError> {
         let mut entries = Vec::new();
-        self.walk(after, limit, &mut |seq, signal| entries.push((seq, signal)))
-            .map_err(|error| error.at(&self.path))?;
+        if limit == 0 {
+            return Ok(entries);
+        }
+        self.store.with(|db| {
+            View::of(db)?.walk(after, |found| {
+                if !found.duplicate {
+                    entries.push((found.seq, found.signal));
+                }
+                Ok(entries.len() < limit)
+            })
+        })?;
         Ok(entries)
+    }
+
+    /// Up to where entries can be missing because they mattered no more; who was told less than this needs a fresh start.
+    pub fn base(&self) -> Result<Seq, LogError> {
+        self.store.with(|db| Ok(View::of(db)?.base.head.seq))
+    }
+
+    /// How many entries are stored.
+    pub fn stored(&self) -> Result<u64, LogError> {
+        self.store.with(|db| View::of(db)?.len())
+    }
+
+    /// A hash over the whole history up to and with the entry at `seq`: the same in every replica of one order of signals,
+    /// whether or not it was compacted.
+    ///
+    /// Nothing if compaction removed that entry, if the log does not reach it, or if it can't be read.
+    pub fn fingerprint(&self, seq: Seq) -> Option<[u8; 32]> {
+        let found = self.store.with(|db| View::of(db)?.history(seq));
+        let found = found.inspect_err(|error| tracing::warn!(%error, seq = seq.0, "no fingerprint of the signal log"));
+        found.ok().flatten().map(|chain| *chain.as_bytes())
     }
 
     /// Whether a write has failed: from then on nothing is accepted until the log is opened again.
@@ -109,133 +228,88 @@ impl Log {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// Why this log can't be used, for a reason outside the file.
-    pub(super) fn unusable(&self, source: std::io::Error) -> LogError {
-        error::Fault::from(redb::Error::Io(source)).at(&self.path)
-    }
-
-    fn commit(
-        &self,
-        mut head: Head,
-        signals: Vec<Signal>,
-    ) -> Result<(Vec<Result<Appended, LogError>>, Head), error::Fault> {
-        let before = head.seq;
-        let mut transaction = self.db.begin_write()?;
-        transaction.set_durability(Durability::Immediate)?;
-        let mut results = Vec::with_capacity(signals.len());
-        {
-            let mut tables = Tables { signals: transaction.open_table(SIGNALS)?, ids: transaction.open_table(IDS)? };
-            for signal in signals {
-                results.push(tables.put(&mut head, signal)?);
-            }
+    /// After a failed write: opens what the disk holds, so that signals are accepted again; without one it does nothing.
+    ///
+    /// The head may have moved: what the failed write left is there or is not. Takes as long as [`Log::open`].
+    pub fn reopen(&self) -> Result<(), LogError> {
+        let mut tip = self.lock_tip();
+        if !self.has_failed() {
+            return Ok(());
         }
-        if head.seq == before {
-            transaction.abort()?;
-        } else {
-            transaction.commit()?;
+        self.store.reopen()?;
+        // Its witness is on the disk and checked with it; what this process knows must be there as well.
+        let Opened { head, witness, .. } = self.store.with(|db| opening::settle(db, self.store.path()))?;
+        let history = self.store.with(|db| View::of(db)?.history(tip.head.seq))?;
+        if let Some(why) = opening::contradiction(head, tip.head, history) {
+            return Err(witness.contradicts(self.store.path(), why));
         }
-        Ok((results, head))
-    }
-
-    fn walk(&self, after: Seq, limit: usize, each: &mut dyn FnMut(Seq, Signal)) -> Result<(), error::Fault> {
-        let table = self.db.begin_read()?.open_table(SIGNALS)?;
-        let mut last = match after {
-            Seq(0) => Head::EMPTY,
-            seq => match table.get(seq.0)? {
-                Some(found) => Head { seq, chain: Record::split(found.value())?.chain },
-                None => return Ok(()),
-            },
-        };
-        for entry in table.range(after.next().0..)?.take(limit) {
-            let (key, value) = entry?;
-            let signal = last.follow(Seq(key.value()), value.value())?;
-            each(last.seq, signal);
-        }
+        *tip = Tip { head, witness };
+        self.failed.store(false, Ordering::Relaxed);
         Ok(())
     }
 
-    fn lock_head(&self) -> MutexGuard<'_, Head> {
-        // A panic while appending leaves the head of the last commit, which is the truth.
-        self.head.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Why this log can't be used, for a reason outside the file.
+    pub(super) fn unusable(&self, source: std::io::Error) -> LogError {
+        LogError::io(self.store.path(), source)
     }
-}
 
-impl Head {
-    const EMPTY: Self = Self { seq: Seq(0), chain: Chain::START };
-
-    /// Moves on to the entry stored at `seq`, which must be the next and unaltered.
-    fn follow(&mut self, seq: Seq, stored: &[u8]) -> Result<Signal, error::Fault> {
-        if seq != self.seq.next() {
-            return Err(LogError::damaged(format!("signal {} is missing", self.seq.next())));
+    /// One transaction; `change` moves the head and says whether there is something to commit.
+    ///
+    /// The witness follows before this returns, so nothing is acknowledged that it does not know of.
+    fn write<T>(
+        &self,
+        tip: &mut Tip,
+        change: impl FnOnce(&mut Tables<'_>, &mut Head) -> Result<(T, bool), Fault>,
+    ) -> Result<T, LogError> {
+        if self.has_failed() {
+            return Err(LogError::io(self.store.path(), closed()));
         }
-        let record = Record::split(stored)?;
-        let signal = record.open(self.chain, seq)?;
-        *self = Self { seq, chain: record.chain };
-        Ok(signal)
-    }
-}
-
-struct Tables<'t> {
-    signals: Table<'t, u64, &'static [u8]>,
-    ids: Table<'t, &'static str, u64>,
-}
-
-impl Tables<'_> {
-    fn put(&mut self, head: &mut Head, signal: Signal) -> Result<Result<Appended, LogError>, error::Fault> {
-        if let Some((seq, old)) = self.find(&signal.id)? {
-            let same = Signal { at: old.at, ..signal } == old;
-            let appended = Appended { seq, signal: old, known: true };
-            return Ok(if same { Ok(appended) } else { Err(LogError::conflict(&appended)) });
-        }
-        let seq = head.seq.next();
-        let (chain, stored) = Record::seal(head.chain, seq, &signal);
-        self.signals.insert(seq.0, &*stored)?;
-        self.ids.insert(&*signal.id, seq.0)?;
-        *head = Head { seq, chain };
-        Ok(Ok(Appended { seq, signal, known: false }))
-    }
-
-    fn find(&self, id: &str) -> Result<Option<(Seq, Signal)>, error::Fault> {
-        let Some(seq) = self.ids.get(id)?.map(|seq| Seq(seq.value())) else { return Ok(None) };
-        let Some(stored) = self.signals.get(seq.0)? else {
-            return Err(LogError::damaged(format!("signal {seq} is missing")));
-        };
-        Ok(Some((seq, Record::split(stored.value())?.read(seq)?)))
-    }
-}
-
-/// The position and chain of the last entry; writes the format into a new file, refuses another one.
-fn read_head(db: &Database) -> Result<Head, error::Fault> {
-    let transaction = db.begin_write()?;
-    let head = {
-        let mut meta = transaction.open_table(META)?;
-        let format = meta.get(FORMAT)?.map(|found| found.value());
-        match format {
-            Some(FORMAT_VERSION) => {}
-            Some(found) => return Err(error::Fault::Format(found)),
-            None => {
-                meta.insert(FORMAT, FORMAT_VERSION)?;
+        let mut head = tip.head;
+        let committed = self.store.with(|db| {
+            let mut transaction = db.begin_write()?;
+            transaction.set_durability(Durability::Immediate)?;
+            let (result, commit) = change(&mut Tables::open(&transaction)?, &mut head)?;
+            if commit {
+                transaction.commit()?
+            } else {
+                transaction.abort()?
             }
-        }
-        transaction.open_table(IDS)?;
-        let signals = transaction.open_table(SIGNALS)?;
-        match signals.last()? {
-            Some((seq, stored)) => Head { seq: Seq(seq.value()), chain: Record::split(stored.value())?.chain },
-            None => Head::EMPTY,
-        }
-    };
-    transaction.commit()?;
-    Ok(head)
+            Ok(result)
+        });
+        let written = committed.and_then(|result| tip.witness.advance(head).map(|()| result));
+        let result = written.inspect_err(|_| self.failed.store(true, Ordering::Relaxed))?;
+        tip.head = head;
+        Ok(result)
+    }
+
+    fn lock_tip(&self) -> MutexGuard<'_, Tip> {
+        // A panic while appending leaves the head of the last commit, which is the truth.
+        self.tip.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
-/// Sealed records ([`Record`]) by position.
-const SIGNALS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("signals");
-/// Positions by the ID of the signal.
-const IDS: TableDefinition<'_, &str, u64> = TableDefinition::new("ids");
-const FORMAT: &str = "format";
-/// 1: records are a 32-byte chain value and a `countersign.control.v1.Signal`.
-const FORMAT_VERSION: u64 = 1;
+/// Says now and then how far a long replay has come.
+struct Progress {
+    total: u64,
+    done: u64,
+    told: Instant,
+}
+
+impl Progress {
+    const EVERY: Duration = Duration::from_secs(2);
+
+    fn new(total: u64) -> Self {
+        Self { total, done: 0, told: Instant::now() }
+    }
+
+    fn step(&mut self) {
+        self.done = self.done.saturating_add(1);
+        if self.done.is_multiple_of(1024) && self.told.elapsed() >= Self::EVERY {
+            self.told = Instant::now();
+            tracing::info!(done = self.done, of = self.total, "reading the signal log");
+        }
+    }
+}
 
 #[cfg(test)]
 pub(super) mod tests;

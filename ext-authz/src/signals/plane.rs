@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     freshness::Freshness,
+    history::{Fingerprint, History},
     log::{Appended, Log, LogError},
     tail::{Entry, Ring, Tail, TailEnd},
 };
@@ -160,6 +161,17 @@ impl SignalPlane {
     }
 }
 
+impl History for SignalPlane {
+    /// Of the log, which may end after what is in force: with entries that count for nothing.
+    fn head(&self) -> Seq {
+        self.log.head().max(self.ring.head())
+    }
+
+    fn fingerprint(&self, seq: Seq) -> Option<Fingerprint> {
+        self.ring.fingerprint(seq).or_else(|| self.log.fingerprint(seq).map(Fingerprint::from_bytes))
+    }
+}
+
 impl Drop for SignalPlane {
     fn drop(&mut self) {
         self.close();
@@ -200,7 +212,7 @@ impl<A: FnMut(&mut [Entry])> Writer<A> {
         let mut results: Vec<_> = results.into_iter().map(|result| result.map(Accepted::from)).collect();
         let new = results.iter().zip(&senders).filter_map(|(result, (received, _))| entry(result, *received));
         let mut new: Vec<_> = new.collect();
-        put_in_force(&mut new, &self.ring, &mut self.apply);
+        put_in_force(&mut new, &self.log, &self.ring, &mut self.apply);
         let fresh = results.iter_mut().filter_map(|result| result.as_mut().ok()).filter(|accepted| !accepted.known);
         fresh.zip(&new).for_each(|(accepted, entry)| accepted.outcome = entry.outcome);
         for (result, (_, answer)) in results.into_iter().zip(senders) {
@@ -221,18 +233,18 @@ fn replay(log: &Log, ring: &Ring, apply: &mut impl FnMut(&mut [Entry])) -> Resul
     log.replay(|seq, signal| {
         batch.push(Entry { seq, signal: Arc::new(signal), received, outcome: Outcome::Unchanged });
         if batch.len() == MAX_BATCH {
-            put_in_force(&mut batch, ring, apply);
+            put_in_force(&mut batch, log, ring, apply);
             batch.clear();
         }
     })?;
-    put_in_force(&mut batch, ring, apply);
+    put_in_force(&mut batch, log, ring, apply);
     Ok(())
 }
 
-fn put_in_force(entries: &mut [Entry], ring: &Ring, apply: &mut impl FnMut(&mut [Entry])) {
-    if !entries.is_empty() {
+fn put_in_force(entries: &mut [Entry], log: &Log, ring: &Ring, apply: &mut impl FnMut(&mut [Entry])) {
+    if let Some(last) = entries.last().map(|entry| entry.seq) {
         apply(entries);
-        ring.publish(entries);
+        ring.publish(entries, log.fingerprint(last).map(Fingerprint::from_bytes));
     }
 }
 

@@ -9,6 +9,8 @@ use std::{
 use authz_core::signal::{Outcome, Seq, Signal};
 use tokio::sync::watch;
 
+use super::Fingerprint;
+
 /// A signal that is durable and in force in this sidecar.
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -63,9 +65,16 @@ impl Tail {
 /// The last entries, and a bell that rings for each new one.
 #[derive(Debug)]
 pub(super) struct Ring {
-    // INVARIANT: positions are consecutive and end at `head`.
-    entries: Mutex<VecDeque<Entry>>,
+    kept: Mutex<Kept>,
     head: watch::Sender<Head>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    // INVARIANT: positions rise and end at the ring's head.
+    entries: VecDeque<Entry>,
+    // The fingerprints where batches ended: where those who follow the log stand.
+    fingerprints: VecDeque<(Seq, Fingerprint)>,
 }
 
 #[derive(Copy, Clone, Default, Debug)]
@@ -79,7 +88,8 @@ impl Ring {
     pub(super) const CAPACITY: usize = 4096;
 
     pub(super) fn new() -> Self {
-        Self { entries: Mutex::new(VecDeque::with_capacity(Self::CAPACITY)), head: watch::Sender::new(Head::default()) }
+        let kept = Kept { entries: VecDeque::with_capacity(Self::CAPACITY), fingerprints: VecDeque::new() };
+        Self { kept: Mutex::new(kept), head: watch::Sender::new(Head::default()) }
     }
 
     /// The position up to which everything is in force.
@@ -98,15 +108,22 @@ impl Ring {
         let _ = self.head.subscribe().wait_for(|head| head.closed).await;
     }
 
-    /// Adds applied entries, which follow the head.
-    pub(super) fn publish(&self, new: &[Entry]) {
+    /// Adds applied entries, which follow the head, and the fingerprint of the log where they end.
+    pub(super) fn publish(&self, new: &[Entry], fingerprint: Option<Fingerprint>) {
         let Some(last) = new.last().map(|entry| entry.seq) else { return };
-        let mut entries = self.lock();
-        entries.extend(new.iter().cloned());
-        let surplus = entries.len().saturating_sub(Self::CAPACITY);
-        entries.drain(..surplus);
-        drop(entries);
+        let mut kept = self.lock();
+        kept.entries.extend(new.iter().cloned());
+        kept.fingerprints.extend(fingerprint.map(|it| (last, it)));
+        kept.bound();
+        drop(kept);
         self.head.send_modify(|head| head.seq = last);
+    }
+
+    /// The fingerprint of the log at `seq`, if a batch ended there and that is not long ago.
+    pub(super) fn fingerprint(&self, seq: Seq) -> Option<Fingerprint> {
+        let kept = self.lock();
+        let at = kept.fingerprints.binary_search_by_key(&seq, |(seq, _)| *seq).ok()?;
+        kept.fingerprints.get(at).map(|(_, fingerprint)| *fingerprint)
     }
 
     /// A tail from `after` on, if everything after it is here.
@@ -121,22 +138,31 @@ impl Ring {
 
     /// When the entry at `seq` came in, if it is here.
     pub(super) fn received(&self, seq: Seq) -> Option<Instant> {
-        let entries = self.lock();
+        let entries = &self.lock().entries;
         let at = entries.binary_search_by_key(&seq, |entry| entry.seq).ok()?;
         entries.get(at).map(|entry| entry.received)
     }
 
     /// All entries after `after`, or nothing if one of them has left.
     fn after(&self, after: Seq) -> Option<Vec<Entry>> {
-        let entries = self.lock();
+        let entries = &self.lock().entries;
         let skip = entries.partition_point(|entry| entry.seq <= after);
         let first_missing = skip == 0 && entries.front().is_some_and(|entry| entry.seq > after.next());
         (!first_missing).then(|| entries.range(skip..).cloned().collect())
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Entry>> {
-        // Every change is one call of VecDeque: a panic elsewhere can't leave it half done.
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        // Every change is made of calls of VecDeque: a panic elsewhere can't leave it half done.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn bound(&mut self) {
+        let surplus = self.entries.len().saturating_sub(Ring::CAPACITY);
+        self.entries.drain(..surplus);
+        let surplus = self.fingerprints.len().saturating_sub(Ring::CAPACITY);
+        self.fingerprints.drain(..surplus);
     }
 }
 
@@ -173,11 +199,11 @@ mod tests {
     #[tokio::test]
     async fn a_tail_gives_what_is_there_and_then_what_comes() {
         let ring = Arc::new(Ring::new());
-        ring.publish(&entries(1..=3));
+        ring.publish(&entries(1..=3), None);
         let mut tail = ring.subscribe(Seq(1)).unwrap();
         assert_eq!(seqs(&tail.next().await.unwrap()), [2, 3]);
         let waiting = tokio::spawn(async move { tail.next().await });
-        ring.publish(&entries(4..=5));
+        ring.publish(&entries(4..=5), None);
         assert_eq!(seqs(&waiting.await.unwrap().unwrap()), [4, 5]);
     }
 
@@ -186,14 +212,24 @@ mod tests {
         let ring = Arc::new(Ring::new());
         let mut slow = ring.subscribe(Seq(0)).unwrap();
         let capacity = Ring::CAPACITY as u64;
-        ring.publish(&entries(1..=capacity));
+        ring.publish(&entries(1..=capacity), None);
         assert!(ring.subscribe(Seq(0)).is_ok());
-        ring.publish(&entries(capacity + 1..=capacity + 1));
+        ring.publish(&entries(capacity + 1..=capacity + 1), None);
         assert_eq!(ring.subscribe(Seq(0)).unwrap_err(), TailEnd::NotAtHand(Seq(0)));
         assert_eq!(slow.next().await.unwrap_err(), TailEnd::NotAtHand(Seq(0)));
         assert!(ring.subscribe(Seq(1)).is_ok());
         assert!(ring.subscribe(Seq(capacity + 1)).is_ok());
         assert!(ring.subscribe(Seq(capacity + 2)).is_err());
         assert!((ring.received(Seq(1)).is_none(), ring.received(Seq(2)).is_some()) == (true, true));
+    }
+
+    #[test]
+    fn fingerprints_are_known_where_batches_ended() {
+        let ring = Ring::new();
+        let fingerprint = Fingerprint::from_bytes([3; 32]);
+        ring.publish(&entries(1..=3), Some(fingerprint));
+        ring.publish(&entries(4..=5), None);
+        let known = [2, 3, 5].map(|seq| ring.fingerprint(Seq(seq)));
+        assert_eq!(known, [None, Some(fingerprint), None]);
     }
 }

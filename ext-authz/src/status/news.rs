@@ -1,4 +1,4 @@
-//! What last became of the policy files, for whoever asks later; it loads none.
+//! What last became of the policy files, and what speaks against the log, for whoever asks later; it loads and reads none.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -13,6 +13,21 @@ pub struct PolicyNews(Mutex<Last>);
 pub(super) struct Last {
     pub(super) accepted: Option<Timestamp>,
     pub(super) refused: Option<(Timestamp, String)>,
+}
+
+/// The last thing said against the log, until the sidecar restarts: nothing but a look of an operator mends it.
+#[derive(Debug, Default)]
+pub struct LogNews(Mutex<Option<(Timestamp, String)>>);
+
+impl LogNews {
+    /// Somebody has seen another past than the log has.
+    pub fn contradicted(&self, now: Timestamp, how: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, how));
+    }
+
+    pub(super) fn last(&self) -> Option<(Timestamp, String)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl PolicyNews {

@@ -115,7 +115,10 @@ impl Overview {
 
     fn log(&self, snapshot: &Snapshot) -> LogStatus {
         let view = snapshot.view();
+        let (contradicted_at, contradiction) = self.watching.log_news.last().unwrap_or_default();
         LogStatus {
+            contradiction,
+            contradicted_at_ms: contradicted_at.as_millis(),
             replayed: view.is_some(),
             head_seq: view.map_or(0, |view| view.seq.0),
             revocations: view.map_or(0, |view| count(view.revocations.len())),

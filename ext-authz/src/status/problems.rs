@@ -13,6 +13,7 @@ pub fn problems(status: &StatusResponse) -> Vec<Problem> {
     let mut found = Vec::new();
     found.extend(status.draining.then(draining));
     found.extend(status.log.as_ref().and_then(log));
+    found.extend(status.log.as_ref().and_then(|log| contradicted(log, now)));
     found.extend(status.policy.as_ref().and_then(policy));
     found.extend(status.control_policy.as_ref().and_then(control_policy));
     found.extend(status.identity.as_ref().and_then(|own| identity(own, now)));
@@ -47,6 +48,14 @@ fn log(log: &LogStatus) -> Option<Problem> {
     let what = "the log can't be written: nobody can be revoked; what was revoked stays so".to_owned();
     let remedy = "free the disk of signals.log or mend its permissions, then restart".to_owned();
     (!log.taken).then(|| problem("log", what, remedy))
+}
+
+fn contradicted(log: &LogStatus, now: u64) -> Option<Problem> {
+    let ago = length(now.saturating_sub(log.contradicted_at_ms));
+    let what = format!("the log was set back or exchanged, {ago} ago: {}", log.contradiction);
+    let remedy =
+        "put the latest copy of signals.log back and restart, or send again what was revoked since the one in place";
+    (!log.contradiction.is_empty()).then(|| problem("log", what, remedy.to_owned()))
 }
 
 fn policy(policy: &PolicyStatus) -> Option<Problem> {

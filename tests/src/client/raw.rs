@@ -25,6 +25,24 @@ impl RawConnection {
         self.stream.flush().await
     }
 
+    /// Reads exactly as many bytes.
+    ///
+    /// # Errors
+    /// If the connection ends first.
+    ///
+    /// # Panics
+    /// If they do not come within the patience of a test.
+    pub async fn read(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; count];
+        timeout(PATIENCE, self.stream.read_exact(&mut bytes)).await.expect("bytes, or the end of the connection")?;
+        Ok(bytes)
+    }
+
+    /// Ends its own half, with TLS's farewell; the other goes on.
+    pub async fn end_writing(&mut self) -> io::Result<()> {
+        self.stream.shutdown().await
+    }
+
     /// Reads until the other side closes; a break without TLS's farewell counts as closing.
     ///
     /// # Panics

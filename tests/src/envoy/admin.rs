@@ -14,10 +14,16 @@ pub(super) async fn is_live(admin: &Door) -> bool {
 
 /// The address that the first listener really got.
 pub(super) async fn first_listener(admin: &Door) -> SocketAddr {
+    listener(admin, |_| true).await
+}
+
+/// The address that the first listener of which `wanted` says so really got.
+pub(super) async fn listener(admin: &Door, wanted: impl Fn(&Value) -> bool) -> SocketAddr {
     let listeners: Value = serde_json::from_str(&text(admin, "/listeners?format=json").await).unwrap();
-    let socket = &listeners["listener_statuses"][0]["local_address"]["socket_address"];
-    let port = socket["port_value"].as_u64().expect("the first listener has a port");
-    let address = socket["address"].as_str().expect("the first listener has an address");
+    let mut statuses = listeners["listener_statuses"].as_array().expect("listeners").iter();
+    let socket = &statuses.find(|status| wanted(status)).expect("such a listener")["local_address"]["socket_address"];
+    let port = socket["port_value"].as_u64().expect("a listener has a port");
+    let address = socket["address"].as_str().expect("a listener has an address");
     format!("{address}:{port}").parse().unwrap()
 }
 

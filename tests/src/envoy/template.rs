@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Envoy, access_log, admin_socket};
+use super::{Envoy, access_log, admin_socket, listeners};
 use crate::pki::{Authority, Svid, bundle_map_json};
 
 /// An Envoy about to be started.
@@ -19,6 +19,9 @@ pub struct EnvoyBuilder {
     edits: Vec<(String, String)>,
     changes: Vec<Change>,
     concurrency: u32,
+    drain_seconds: u32,
+    also: Vec<&'static str>,
+    listeners_in_file: bool,
 }
 
 /// A configuration on the disk, with the files it needs beside it; dropping it removes them.
@@ -41,6 +44,9 @@ impl EnvoyBuilder {
             edits: Vec::new(),
             changes: Vec::new(),
             concurrency: 1,
+            drain_seconds: 600,
+            also: Vec::new(),
+            listeners_in_file: false,
         };
         let [admin, log] = [admin_socket, access_log].map(|file| text(&file(builder.dir.path())));
         let trust = text(&trust_dir(builder.dir.path()));
@@ -116,6 +122,24 @@ impl EnvoyBuilder {
         self
     }
 
+    /// The listener of another shipped configuration beside its own, under the name of that.
+    pub fn and_listener_of(mut self, name: &'static str) -> Self {
+        self.also.push(name);
+        self
+    }
+
+    /// Listeners that can be replaced while it runs: [`Envoy::change_listeners`].
+    pub fn with_listeners_in_a_file(mut self) -> Self {
+        self.listeners_in_file = true;
+        self
+    }
+
+    /// How long connections of a listener that was replaced may go on (600).
+    pub fn drain_seconds(mut self, seconds: u32) -> Self {
+        self.drain_seconds = seconds;
+        self
+    }
+
     /// Accepts any client certificate, and none, so that it is the sidecar's verification that refuses. Never shipped.
     pub fn without_client_validation(self) -> Self {
         self.change(|config| {
@@ -172,9 +196,9 @@ impl EnvoyBuilder {
     /// # Panics
     /// If a placeholder has no value, or Envoy refuses the configuration (its log is shown).
     pub async fn start(self) -> Envoy {
-        let concurrency = self.concurrency;
+        let (concurrency, drain_seconds) = (self.concurrency, self.drain_seconds);
         let Written { dir, path } = self.write();
-        Envoy::boot(dir, &path, concurrency).await
+        Envoy::boot(dir, &path, concurrency, drain_seconds).await
     }
 
     /// Writes it as Envoy would read it: as YAML, or as JSON if parts of it were changed.
@@ -183,13 +207,20 @@ impl EnvoyBuilder {
     /// If a placeholder has no value.
     pub fn write(self) -> Written {
         let text = self.text();
-        let (name, text) = if self.changes.is_empty() {
+        let (name, text) = if self.changes.is_empty() && self.also.is_empty() && !self.listeners_in_file {
             ("envoy.yaml", text)
         } else {
-            let mut parsed: Value =
-                serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", self.template.display()));
-            self.changes.into_iter().for_each(|Change(change)| change(&mut parsed));
-            ("envoy.json", parsed.to_string())
+            let mut config = parsed(&self.template, &text);
+            for name in &self.also {
+                let template = self.template.with_file_name(format!("{name}.yaml"));
+                let text = fs::read_to_string(&template).unwrap();
+                listeners::add(&mut config, &parsed(&template, &filled(&text, &self.values)), name);
+            }
+            self.changes.into_iter().for_each(|Change(change)| change(&mut config));
+            if self.listeners_in_file {
+                listeners::move_to_file(&mut config, self.dir.path());
+            }
+            ("envoy.json", config.to_string())
         };
         let path = self.dir.path().join(name);
         fs::write(&path, text).unwrap();
@@ -211,6 +242,10 @@ impl EnvoyBuilder {
             .set("UPSTREAM_HOST", address.ip().to_string())
             .set("UPSTREAM_PORT", address.port().to_string())
     }
+}
+
+fn parsed(template: &Path, text: &str) -> Value {
+    serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{}: {error}", template.display()))
 }
 
 /// Puts a bundle map in its place by rename, the only way that Envoy notices.
@@ -253,7 +288,7 @@ mod tests {
 
     #[test]
     fn every_placeholder_of_a_shipped_configuration_is_listed_at_its_top_and_no_other_is() {
-        for name in ["ext-authz", "filter", "tcp"] {
+        for name in ["ext-authz", "filter", "tcp", "tcp-filter"] {
             let text = fs::read_to_string(crate::root().join("envoy").join(format!("{name}.yaml"))).unwrap();
             let (head, body) = text.split_once("\n\n").unwrap();
             let mut used: Vec<&str> = body.split("${").skip(1).filter_map(|rest| rest.split('}').next()).collect();

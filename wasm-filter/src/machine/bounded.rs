@@ -1,10 +1,14 @@
 //! A map that forgets what came first when it is full; it knows nothing of what it holds.
 
-use std::{collections::VecDeque, hash::Hash};
+use std::{
+    collections::VecDeque,
+    hash::{Hash, Hasher},
+};
 
 use hashbrown::{Equivalent, HashMap};
 
 /// A map of at most `limit` entries.
+#[derive(Clone)]
 pub struct Bounded<K, V> {
     limit: usize,
     stamp: u64,
@@ -13,6 +17,7 @@ pub struct Bounded<K, V> {
     order: VecDeque<(u64, K)>,
 }
 
+#[derive(Clone)]
 struct Entry<V> {
     stamp: u64,
     value: V,
@@ -42,10 +47,11 @@ impl<K: Hash + Eq + Clone, V> Bounded<K, V> {
         gone
     }
 
-    /// Keeps only the values that `keep` says yes to.
-    pub fn retain(&mut self, mut keep: impl FnMut(&V) -> bool) {
-        self.entries.retain(|_, entry| keep(&entry.value));
+    /// Takes the value of `key` out.
+    pub fn remove<Q: Hash + Equivalent<K> + ?Sized>(&mut self, key: &Q) -> Option<V> {
+        let gone = self.entries.remove(key).map(|entry| entry.value);
         self.compact();
+        gone
     }
 
     /// Forgets everything.
@@ -55,6 +61,7 @@ impl<K: Hash + Eq + Clone, V> Bounded<K, V> {
     }
 
     /// Every value, in no order.
+    #[cfg(test)]
     pub fn values(&self) -> impl Iterator<Item = &V> {
         self.entries.values().map(|entry| &entry.value)
     }
@@ -83,6 +90,17 @@ impl<K: Hash + Eq + Clone, V> Bounded<K, V> {
     }
 }
 
+/// The entries in the order in which they would have to go.
+impl<K: Hash + Eq, V: Hash> Hash for Bounded<K, V> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for (stamp, key) in &self.order {
+            if let Some(entry) = self.entries.get(key).filter(|entry| entry.stamp == *stamp) {
+                (key, &entry.value).hash(state);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -104,7 +122,7 @@ mod tests {
         let mut map = Bounded::new(2);
         map.insert('a', 1);
         map.insert('b', 2);
-        map.retain(|value| *value != 1);
+        assert_eq!((map.remove(&'a'), map.remove(&'a')), (Some(1), None));
         map.insert('a', 3);
         assert_eq!(map.insert('c', 4), Some(2));
     }
@@ -118,7 +136,7 @@ mod tests {
                     map.insert(key, key);
                     prop_assert_eq!(map.get(&key), Some(&key));
                 } else {
-                    map.retain(|value| *value != key);
+                    map.remove(&key);
                     prop_assert_eq!(map.get(&key), None);
                 }
                 prop_assert!(map.len() <= 5);

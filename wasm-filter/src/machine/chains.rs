@@ -6,13 +6,25 @@ use std::{
     sync::Arc,
 };
 
-use authz_core::{hops::Chain, identity::Digest, time::Timestamp};
+use authz_core::{hops::Chain, identity::Digest, scope::Scope, time::Timestamp};
 use hashbrown::Equivalent;
 
-use super::bounded::Bounded;
+use super::{bounded::Bounded, scope_index::ScopeIndex};
 
 /// A bounded number of headers with more than one element, each with the chain the sidecar found in it.
-pub struct Chains(Bounded<Told, Arc<Chain>>);
+#[derive(Clone)]
+pub struct Chains {
+    known: Bounded<Arc<Told>, Found>,
+    // INVARIANT: the headers known, by the scopes of who was found in them.
+    index: ScopeIndex<Arc<Told>>,
+}
+
+/// What the sidecar found in a header.
+#[derive(Clone)]
+struct Found {
+    told: Arc<Told>,
+    chain: Arc<Chain>,
+}
 
 /// A header and the certificate it came with.
 #[derive(Clone, PartialEq, Eq)]
@@ -39,8 +51,8 @@ impl Hash for Telling<'_> {
     }
 }
 
-impl Equivalent<Told> for Telling<'_> {
-    fn equivalent(&self, told: &Told) -> bool {
+impl Equivalent<Arc<Told>> for Telling<'_> {
+    fn equivalent(&self, told: &Arc<Told>) -> bool {
         *self.digest == told.digest && *self.header == *told.header
     }
 }
@@ -83,7 +95,7 @@ impl Behind {
 impl Chains {
     /// None known yet.
     pub fn new() -> Self {
-        Self(Bounded::new(MAX_CHAINS))
+        Self { known: Bounded::new(MAX_CHAINS), index: ScopeIndex::default() }
     }
 
     /// Who is behind the caller with the certificate `digest` in a request with these header lines.
@@ -92,22 +104,61 @@ impl Chains {
             return Behind::Nobody;
         };
         // What no longer holds in a part is another chain now.
-        let holds = |chain: &&Arc<Chain>| chain.hops().iter().all(|hop| hop.credential().holds_at(now));
-        let known = self.0.get(&Telling { digest, header: &header }).filter(holds);
-        known.map_or(Behind::Unknown, |chain| Behind::Known(Arc::clone(chain)))
+        let holds = |found: &&Found| found.chain.hops().iter().all(|hop| hop.credential().holds_at(now));
+        let known = self.known.get(&Telling { digest, header: &header }).filter(holds);
+        known.map_or(Behind::Unknown, |found| Behind::Known(Arc::clone(&found.chain)))
     }
 
     /// Remembers what the sidecar found in the header of such a request.
     pub fn learn<'l>(&mut self, digest: &Digest, lines: impl Iterator<Item = (&'l str, &'l [u8])>, chain: &Arc<Chain>) {
         if let Some(header) = several(lines).filter(|header| header.len() <= MAX_HEADER) {
-            let told = Told { digest: *digest, header: header.into_owned().into_boxed_slice() };
-            self.0.insert(told, Arc::clone(chain));
+            let told = Arc::new(Told { digest: *digest, header: header.into_owned().into_boxed_slice() });
+            self.remove(&told);
+            let found = Found { told: Arc::clone(&told), chain: Arc::clone(chain) };
+            self.index.add(&told, found.scopes());
+            if let Some(gone) = self.known.insert(told, found) {
+                self.index.remove(&gone.told, gone.scopes());
+            }
+        }
+    }
+
+    /// Forgets the chains with somebody in them who rests on one of `scopes`.
+    pub fn forget<'s>(&mut self, scopes: impl IntoIterator<Item = &'s Scope>) {
+        for told in self.index.resting_on(scopes) {
+            self.remove(&told);
         }
     }
 
     /// Forgets all.
     pub fn clear(&mut self) {
-        self.0.clear();
+        self.known.clear();
+        self.index.clear();
+    }
+
+    fn remove(&mut self, told: &Arc<Told>) {
+        if let Some(gone) = self.known.remove(told) {
+            self.index.remove(&gone.told, gone.scopes());
+        }
+    }
+}
+
+/// What is found by it follows from what is known.
+impl Hash for Chains {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.known.hash(state);
+    }
+}
+
+impl Hash for Found {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.chain.hops().iter().for_each(|hop| hop.credential().hash(state));
+        self.chain.reach().hash(state);
+    }
+}
+
+impl Found {
+    fn scopes(&self) -> impl Iterator<Item = &Scope> {
+        self.chain.hops().iter().flat_map(|hop| hop.scopes().iter())
     }
 }
 
@@ -129,7 +180,7 @@ mod tests {
     use authz_core::hops::Reach;
 
     use super::*;
-    use crate::machine::tests::caller;
+    use crate::machine::tests::{caller, scope};
 
     fn lines(values: &[&str]) -> Vec<(String, Vec<u8>)> {
         let line = |value: &&str| ("x-forwarded-client-cert".to_owned(), value.as_bytes().to_vec());
@@ -168,6 +219,38 @@ mod tests {
         }
         // Certificate 3 of the tests is issued at moment 3.
         assert_eq!(name(&chains.behind(&digest, &learned, Timestamp::from_millis(2))), "unknown");
+    }
+
+    #[test]
+    fn a_signal_takes_the_chains_of_whom_it_concerns_and_no_others() {
+        let mut chains = Chains::new();
+        let digest = Digest::from_bytes([1; 32]);
+        let learn = |chains: &mut Chains, header: &str, path: &str| {
+            let chain = Arc::new(Chain::new(vec![caller("/x", 3), caller(path, 4)], Reach::Origin));
+            let lines = lines(&[header]);
+            chains.learn(&digest, lines.iter().map(|(name, value)| (&**name, &**value)), &chain);
+        };
+        let known = |chains: &Chains, header: &str| {
+            name(&chains.behind(&digest, &lines(&[header]), Timestamp::from_millis(500)))
+        };
+        learn(&mut chains, "a,x", "/a");
+        learn(&mut chains, "b,x", "/a");
+        learn(&mut chains, "b,x", "/b");
+        chains.forget([&scope("/a")]);
+        assert_eq!(
+            (known(&chains, "a,x"), known(&chains, "b,x")),
+            ("unknown", "known"),
+            "who was found there before is not"
+        );
+        chains.forget([&scope("/x")]);
+        assert_eq!((known(&chains, "b,x"), chains.index.len()), ("unknown", 0));
+        for n in 0..MAX_CHAINS + 7 {
+            learn(&mut chains, &format!("{n},x"), &format!("/n{n}"));
+        }
+        // The scopes of /x and those that all share, and one certificate and one path for each.
+        let (mut one, all) = (Chains::new(), chains.index.len());
+        learn(&mut one, "a,x", "/a");
+        assert!(all <= one.index.len() + 2 * MAX_CHAINS, "{all}");
     }
 
     #[test]

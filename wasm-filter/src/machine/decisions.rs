@@ -1,19 +1,24 @@
 //! Decisions by exact key, a bounded number of them, with the hits not yet counted; it does not know what a key means.
 
 use std::{
-    hash::{BuildHasher, Hasher},
+    hash::{self, BuildHasher, Hasher},
     sync::Arc,
 };
 
 use authz_core::{
     decision::{DecisionId, Verdict},
     facts::Caller,
+    hops::Chain,
     reason::Reason,
+    scope::Scope,
     time::Timestamp,
 };
-use hashbrown::{DefaultHashBuilder, HashSet, HashTable};
+use hashbrown::{DefaultHashBuilder, HashMap, HashSet, HashTable};
+
+use super::scope_index::ScopeIndex;
 
 /// A cache with clock eviction: what was asked for since the hand came by last stays.
+#[derive(Clone)]
 pub struct Decisions {
     limit: usize,
     seed: [u8; 16],
@@ -23,6 +28,9 @@ pub struct Decisions {
     free: Vec<usize>,
     hand: usize,
     dirty: Vec<usize>,
+    // INVARIANT: every decision kept is in the first by its generation, and in the second by the scopes of who was behind.
+    generations: HashMap<u64, HashSet<usize>>,
+    behind: ScopeIndex<usize>,
 }
 
 /// A decision as the filter keeps it.
@@ -40,6 +48,8 @@ pub struct Kept {
     pub generation: u64,
     /// For whom it was made.
     pub caller: Arc<Caller>,
+    /// Who was behind, if anybody.
+    pub behind: Option<Arc<Chain>>,
 }
 
 /// Answers given from one decision since they were last collected.
@@ -61,6 +71,7 @@ pub enum Miss {
     TooOld,
 }
 
+#[derive(Clone)]
 struct Slot {
     hash: u64,
     key: Box<[u8]>,
@@ -85,6 +96,8 @@ impl Decisions {
             free: Vec::new(),
             hand: 0,
             dirty: Vec::new(),
+            generations: HashMap::new(),
+            behind: ScopeIndex::default(),
         }
     }
 
@@ -129,16 +142,27 @@ impl Decisions {
         gone.and_then(Slot::tally)
     }
 
-    /// Drops the decisions that `keep` says no to; returns their uncounted hits.
-    pub fn retain(&mut self, keep: impl Fn(&Kept) -> bool) -> Vec<Tally> {
-        let dead = |slot: &Option<Slot>| slot.as_ref().is_some_and(|slot| !keep(&slot.kept));
-        let dead: Vec<usize> = (0..).zip(&self.slots).filter(|(_, slot)| dead(slot)).map(|(at, _)| at).collect();
-        dead.into_iter().filter_map(|at| self.take(at)).filter_map(Slot::tally).collect()
+    /// Drops all decisions; returns their uncounted hits.
+    pub fn clear(&mut self) -> Vec<Tally> {
+        self.drop_all(0..self.slots.len())
     }
 
     /// Drops the decisions of these generations; returns their uncounted hits.
     pub fn end(&mut self, generations: &HashSet<u64>) -> Vec<Tally> {
-        if generations.is_empty() { Vec::new() } else { self.retain(|kept| !generations.contains(&kept.generation)) }
+        let dead: Vec<HashSet<usize>> = generations.iter().filter_map(|it| self.generations.remove(it)).collect();
+        self.drop_all(dead.into_iter().flatten())
+    }
+
+    /// Drops the decisions that somebody was behind who rests on one of `scopes`; returns their uncounted hits.
+    pub fn forget<'s>(&mut self, scopes: impl IntoIterator<Item = &'s Scope>) -> Vec<Tally> {
+        self.drop_all(self.behind.resting_on(scopes))
+    }
+
+    fn drop_all(&mut self, slots: impl IntoIterator<Item = usize>) -> Vec<Tally> {
+        // In an order of its own, so that the same input always leaves the same places.
+        let mut slots: Vec<usize> = slots.into_iter().collect();
+        slots.sort_unstable();
+        slots.into_iter().filter_map(|at| self.take(at)).filter_map(Slot::tally).collect()
     }
 
     /// Collects uncounted hits of up to `limit` decisions, which stay.
@@ -174,6 +198,8 @@ impl Decisions {
     fn put(&mut self, slot: Slot) {
         let hash = slot.hash;
         let at = self.free.pop().unwrap_or(self.slots.len());
+        self.generations.entry(slot.kept.generation).or_default().insert(at);
+        self.behind.add(&at, slot.kept.scopes_behind());
         match self.slots.get_mut(at) {
             Some(place) => *place = Some(slot),
             None => self.slots.push(Some(slot)),
@@ -189,6 +215,14 @@ impl Decisions {
             entry.remove();
         }
         self.free.push(at);
+        let Kept { generation, .. } = &slot.kept;
+        if let Some(others) = self.generations.get_mut(generation) {
+            others.remove(&at);
+            if others.is_empty() {
+                self.generations.remove(generation);
+            }
+        }
+        self.behind.remove(&at, slot.kept.scopes_behind());
         Some(slot)
     }
 
@@ -207,9 +241,32 @@ impl Decisions {
     }
 }
 
+impl Kept {
+    fn scopes_behind(&self) -> impl Iterator<Item = &Scope> {
+        self.behind.iter().flat_map(|chain| chain.hops()).flat_map(|hop| hop.scopes().iter())
+    }
+}
+
 impl Slot {
     fn tally(self) -> Option<Tally> {
         (self.hits > 0).then_some(Tally { kept: self.kept, count: self.hits, last: self.last_hit })
+    }
+}
+
+/// What is kept and what goes next; the hits not yet counted decide nothing.
+impl hash::Hash for Decisions {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        hash::Hash::hash(&(self.hand, &self.free, &self.slots), state);
+    }
+}
+
+impl hash::Hash for Slot {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Kept { id, verdict, reason, holds_until, generation, caller, behind } = &self.kept;
+        let kept = (id, verdict, reason, holds_until, generation, caller.credential());
+        hash::Hash::hash(&(&self.key, self.asked_for, kept), state);
+        let hops = behind.iter().flat_map(|chain| chain.hops());
+        hops.for_each(|hop| hash::Hash::hash(hop.credential(), state));
     }
 }
 

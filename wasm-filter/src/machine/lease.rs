@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use authz_core::time::Timestamp;
 
 /// The lease: it runs from when the question was sent, so that the way there and back only ever shortens it.
-#[derive(Default)]
+#[derive(Clone, Hash, Default)]
 pub struct Lease {
     end: Timestamp,
     ttl_ms: u64,

@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 use super::{decisions::Tally, wire};
 
 /// Answers from memory and answers without the sidecar, in numbered batches.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Ledger {
     hits: HashMap<Line, link::Hits>,
     local: HashMap<Reason, u64>,
@@ -29,7 +29,7 @@ pub struct Batch {
 }
 
 /// What a count is kept under.
-#[derive(PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 enum Line {
     Decision(u128),
     /// Beyond [`MAX_LINES`] a count loses its decision and caller, but is not lost.

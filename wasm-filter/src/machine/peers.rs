@@ -10,7 +10,7 @@ use super::bounded::Bounded;
 pub type Peers = Bounded<u64, Peer>;
 
 /// The other end of a connection as Envoy describes it.
-#[derive(Clone, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Default, Debug)]
 pub struct Peer {
     /// Digest of the certificate it presented.
     pub digest: Option<Digest>,

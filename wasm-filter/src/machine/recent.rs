@@ -8,7 +8,7 @@ use authz_core::{
 };
 
 /// A ring of invalidations above a floor.
-#[derive(Default)]
+#[derive(Clone, Hash, Default)]
 pub struct Recent {
     // INVARIANT: every invalidation above the floor is in the ring; what is at or below it may be forgotten.
     floor: Seq,
@@ -29,19 +29,9 @@ impl Recent {
         self.ring.push_back((seq, scope));
     }
 
-    /// Starts anew: every answer decided before `floor` is too old.
-    pub fn above(floor: Seq) -> Self {
-        Self { floor, ring: VecDeque::new() }
-    }
-
     /// Every answer decided before `floor` is too old.
     pub fn raise(&mut self, floor: Seq) {
         self.floor = self.floor.max(floor);
-    }
-
-    /// The highest position it knows of.
-    pub fn latest(&self) -> Seq {
-        self.ring.iter().map(|(seq, _)| *seq).fold(self.floor, Seq::max)
     }
 
     /// Whether something that concerns these scopes may have changed after `decided`.
@@ -80,7 +70,8 @@ mod tests {
 
     #[test]
     fn after_a_restart_older_answers_are_overtaken() {
-        let recent = Recent::above(Seq(9));
+        let mut recent = Recent::default();
+        recent.raise(Seq(9));
         let who = caller("/a", 1);
         assert!(recent.overtook(Seq(8), who.scopes()));
         assert!(!recent.overtook(Seq(9), who.scopes()));

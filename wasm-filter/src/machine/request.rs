@@ -1,23 +1,32 @@
-//! A request as the filter sees it, borrowed from what the host delivered or kept while the sidecar is asked.
+//! A request or connection as the filter sees it, borrowed from what the host delivered or kept while the sidecar is asked.
 
-use authz_core::{
-    facts::{self, Caller, Facts, HeaderValue, Headers, Http, Presented},
-    hops::Chain,
-};
+use authz_core::facts::{self, HeaderValue, Headers, Http};
 use authz_wire::link;
 
 use super::peers::Peer;
 
-/// What identifies a request and belongs to it.
+/// What identifies a request or connection and belongs to it.
 pub struct Arrival<'a> {
     /// The number of its context.
     pub stream: u32,
     /// Envoy's number of its connection.
     pub connection: u64,
-    /// Every header line, pseudo headers included.
-    pub headers: &'a Vec<(String, Vec<u8>)>,
-    /// `HTTP/1.1`, `HTTP/2`, …; needed only if [`super::Machine::reads_protocol`].
-    pub protocol: &'a str,
+    /// What is asked for.
+    pub asked: Wanted<'a>,
+}
+
+/// What is asked for, borrowed.
+#[derive(Copy, Clone)]
+pub enum Wanted<'a> {
+    /// The connection itself, whatever is then said on it.
+    Connection,
+    /// A request.
+    Request {
+        /// Every header line, pseudo headers included.
+        headers: &'a Vec<(String, Vec<u8>)>,
+        /// `HTTP/1.1`, `HTTP/2`, …; needed only if [`super::Machine::reads_protocol`].
+        protocol: &'a str,
+    },
 }
 
 /// What else the sidecar needs to know of it.
@@ -26,15 +35,27 @@ pub struct Question {
     pub stream: u32,
     /// Envoy's number of its connection.
     pub connection: u64,
-    /// Every header line, pseudo headers included.
-    pub headers: Vec<(String, Vec<u8>)>,
-    /// `HTTP/1.1`, `HTTP/2`, …
-    pub protocol: String,
+    /// What is asked for.
+    pub subject: Subject,
     /// Leaf certificate of the caller as PEM; empty if there is none.
     pub peer_certificate: Vec<u8>,
 }
 
-/// A request that waits for the sidecar.
+/// What is asked for, to be sent.
+pub enum Subject {
+    /// The connection itself.
+    Connection,
+    /// A request.
+    Request {
+        /// Every header line, pseudo headers included.
+        headers: Vec<(String, Vec<u8>)>,
+        /// `HTTP/1.1`, `HTTP/2`, …
+        protocol: String,
+    },
+}
+
+/// A request or connection that waits for the sidecar.
+#[derive(Clone)]
 pub struct Pending {
     /// What it was asked.
     pub asked: link::DecideRequest,
@@ -44,22 +65,24 @@ pub struct Pending {
     pub attempts: u8,
 }
 
-/// Calls `then` with the facts of a request made by `caller`, with `chain` behind it.
-pub fn with_facts<T>(
-    headers: &dyn Headers,
-    protocol: &str,
-    peer: &Peer,
-    (caller, chain): (&Caller, &Chain),
-    then: impl FnOnce(&Facts<'_>) -> T,
-) -> T {
-    then(&Facts {
-        caller: Presented::Verified(caller),
-        chain,
-        asked: facts::Asked::Http(Http::from_headers(headers, protocol)),
-        source_ip: peer.ip,
-        destination: peer.destination,
-        sni: peer.sni.as_deref(),
-    })
+impl Wanted<'_> {
+    /// As facts.
+    pub fn as_facts(&self) -> facts::Asked<'_> {
+        match self {
+            Self::Connection => facts::Asked::Connection,
+            Self::Request { headers, protocol } => facts::Asked::Http(Http::from_headers(*headers, protocol)),
+        }
+    }
+}
+
+impl Pending {
+    /// What was asked for, as facts.
+    pub fn as_facts<'a>(&'a self, lines: &'a Asked<'a>) -> facts::Asked<'a> {
+        match self.asked.asked() {
+            link::Asked::Connection => facts::Asked::Connection,
+            link::Asked::Request => facts::Asked::Http(Http::from_headers(lines, &self.asked.protocol)),
+        }
+    }
 }
 
 /// Header lines as the sidecar was asked about them.
@@ -83,12 +106,17 @@ impl Headers for Asked<'_> {
 impl Question {
     /// The message for the sidecar; header lines move into it.
     pub fn into_message(self, peer: &Peer, instance: &[u8]) -> link::DecideRequest {
+        let (asked, headers, protocol) = match self.subject {
+            Subject::Connection => (link::Asked::Connection, Vec::new(), String::new()),
+            Subject::Request { headers, protocol } => (link::Asked::Request, headers, protocol),
+        };
         link::DecideRequest {
+            asked: asked.into(),
             peer_certificate: self.peer_certificate,
-            headers: self.headers.into_iter().map(|(name, value)| link::Header { name, value }).collect(),
+            headers: headers.into_iter().map(|(name, value)| link::Header { name, value }).collect(),
             source_address: peer.address.to_string(),
             sni: peer.sni.as_deref().unwrap_or_default().into(),
-            protocol: self.protocol,
+            protocol,
             instance: instance.into(),
             destination_address: peer.destination.map(|to| to.to_string()).unwrap_or_default(),
         }

@@ -1,12 +1,13 @@
-//! What a request meets: lease, gate, memory, and the question to the sidecar. It applies nothing the sidecar pushes.
+//! What a request or connection meets: lease, gate, memory, and the question to the sidecar. It applies nothing the sidecar pushes.
 
 use std::sync::Arc;
 
 use authz_core::{
     decision::Verdict,
-    facts::{Caller, Headers},
+    facts::{self, Caller, Facts, Presented},
     gate::Gate,
     hops::Chain,
+    identity::Digest,
     plan::{Plan, Read},
     reason::Reason,
     revocation::RevocationSet,
@@ -17,9 +18,11 @@ use prost::Message;
 use super::{
     Machine,
     answer::{Answer, Next, Note, Source},
+    callers::Refusal,
+    chains::Behind,
     decisions::{Kept, Miss, Tally},
     peers::Peer,
-    request::{Arrival, Asked, Pending, Question, with_facts},
+    request::{Arrival, Asked, Pending, Question, Wanted},
     response::{self, Response},
 };
 
@@ -55,16 +58,18 @@ impl Machine {
         let peer = self.peers.get(&arrival.connection)?;
         let digest = peer.digest.as_ref()?;
         let known = self.callers.get(digest)?;
-        let behind = self.chains.behind(digest, arrival.headers, now);
-        let chain = behind.chain()?;
-        let Arrival { headers, protocol, .. } = arrival;
-        let request = Keyed { headers: *headers, protocol, peer, caller: &known.caller, chain };
-        match request.write_key(&self.revocations, plan, now, &mut self.key) {
-            Ok(()) => {}
-            Err(Reason::Revoked) => return self.refuse_again(arrival, now),
-            // The sidecar judges it, so that audit has all of it.
-            Err(_) => return None,
+        if let Some(refusal) = known.refusal {
+            let digest = *digest;
+            return if now < refusal.until { self.refuse_again(digest, refusal, now) } else { None };
         }
+        let behind = match arrival.asked {
+            Wanted::Connection => Behind::Nobody,
+            Wanted::Request { headers, .. } => self.chains.behind(digest, headers, now),
+        };
+        let chain = behind.chain()?;
+        let request = Keyed { asked: arrival.asked.as_facts(), peer, caller: &known.caller, chain };
+        // What does not pass the gate is judged by the sidecar, so that audit has all of it.
+        request.write_key(&self.none_revoked, plan, now, &mut self.key).ok()?;
         match self.decisions.answer(&self.key, known.generation, now) {
             Ok(kept) => {
                 let note = Note { id: kept.id, verdict: kept.verdict, reason: kept.reason, source: Source::Filter };
@@ -99,7 +104,8 @@ impl Machine {
         let Some(response) = response::parse(bytes).filter(|response| pending.fits(response)) else {
             return Next::Answer(self.refuse(Reason::LinkInvalid));
         };
-        let overtook = |caller: &Arc<Caller>| self.recent.overtook(response.seq, caller.scopes());
+        let known = || self.before_resync.iter().chain([&self.recent]);
+        let overtook = |caller: &Arc<Caller>| known().any(|it| it.overtook(response.seq, caller.scopes()));
         if response.caller.iter().chain(response.chain.hops()).any(overtook) {
             return self.ask_again(stream, pending);
         }
@@ -109,22 +115,23 @@ impl Machine {
         Next::Answer(self.give(stream, caller, behind, Note { id, verdict, reason, source: Source::Sidecar }))
     }
 
-    /// Forgets a request that has ended, however it did.
+    /// Forgets a request or connection that has ended, however it did.
     pub fn closed(&mut self, stream: u32) {
+        self.newcomers.take(stream);
         self.pending.remove(&stream);
         self.streams.close(stream);
     }
 
-    /// Repeats the sidecar's refusal of a revoked caller, so that it counts as a repetition; without one the sidecar
-    /// is asked, so that audit has all of the first.
-    fn refuse_again(&mut self, arrival: &Arrival<'_>, now: Timestamp) -> Option<Answer> {
-        let known = self.callers.get(self.peers.get(&arrival.connection)?.digest.as_ref()?)?;
-        let (id, verdict, reason) = (known.refusal?, Verdict::Deny, Reason::Revoked);
+    /// Repeats the sidecar's refusal of a revoked caller, so that it counts as a repetition.
+    fn refuse_again(&mut self, digest: Digest, Refusal { id, until }: Refusal, now: Timestamp) -> Option<Answer> {
+        let known = self.callers.get(&digest)?;
+        let (verdict, reason, generation) = (Verdict::Deny, Reason::Revoked, known.generation);
         let caller = Arc::clone(&known.caller);
-        let kept = Kept { id, verdict, reason, holds_until: now, generation: known.generation, caller };
+        let kept = Kept { id, verdict, reason, holds_until: until, generation, caller, behind: None };
         self.ledger.add([Tally { kept, count: 1, last: now }]);
         self.stats.hits = self.stats.hits.saturating_add(1);
-        Some(self.give(arrival.stream, None, None, Note { id, verdict, reason, source: Source::Filter }))
+        self.stats.denied = self.stats.denied.saturating_add(1);
+        Some(Answer::Deny(Note { id, verdict, reason, source: Source::Filter }))
     }
 
     fn ask_again(&mut self, stream: u32, mut pending: Pending) -> Next {
@@ -142,10 +149,10 @@ impl Machine {
         let Some((caller, digest)) = response.caller.as_ref().zip(pending.peer.digest) else { return };
         // INVARIANT: every caller known was verified under the trust bundles that the plan in force names.
         let Some(plan) = self.plan.as_ref().filter(|plan| response.plan == Some(plan.digest())) else { return };
-        let refusal = (response.reason == Reason::Revoked).then_some(response.id);
+        let refusal = Refusal { id: response.id, until: response.holds_until };
+        let refusal = (response.reason == Reason::Revoked).then_some(refusal);
         let generation = self.callers.learn(Arc::clone(caller), refusal);
-        // INVARIANT: who was refused at the gate is in no chain known, so that a revocation which is no longer kept here can
-        // not be forgotten: the sidecar is asked again.
+        // INVARIANT: who was refused at the gate is in no chain known, so that the sidecar is asked again.
         if response.cacheable {
             let lines = pending.asked.headers.iter().map(|line| (line.name.as_str(), line.value.as_slice()));
             self.chains.learn(&digest, lines, &response.chain);
@@ -153,23 +160,22 @@ impl Machine {
         if !response.cacheable || response.holds_until <= now {
             return;
         }
-        let headers = Asked(&pending.asked.headers);
-        let (protocol, peer, chain) = (&pending.asked.protocol, &pending.peer, &response.chain);
-        let request = Keyed { headers: &headers, protocol, peer, caller, chain };
-        if request.write_key(&self.revocations, plan, now, &mut self.key).is_err() {
+        let lines = Asked(&pending.asked.headers);
+        let (asked, peer, chain) = (pending.as_facts(&lines), &pending.peer, &response.chain);
+        let request = Keyed { asked, peer, caller, chain };
+        if request.write_key(&self.none_revoked, plan, now, &mut self.key).is_err() {
             return;
         }
         let Response { id, verdict, reason, holds_until, .. } = *response;
-        let kept = Kept { id, verdict, reason, holds_until, generation, caller: Arc::clone(caller) };
+        let behind = (!chain.hops().is_empty()).then(|| Arc::clone(chain));
+        let kept = Kept { id, verdict, reason, holds_until, generation, caller: Arc::clone(caller), behind };
         let gone = self.decisions.insert(&self.key, kept);
         self.ledger.add(gone);
     }
 
     fn give(&mut self, stream: u32, caller: Option<Arc<Caller>>, behind: Option<Arc<Chain>>, note: Note) -> Answer {
         if note.verdict == Verdict::Allow {
-            if let Some(caller) = &caller {
-                self.streams.open(stream, Arc::clone(caller), behind);
-            }
+            self.streams.open(stream, caller.as_ref(), behind.as_ref());
             return Answer::Allow(caller, note);
         }
         self.stats.denied = self.stats.denied.saturating_add(1);
@@ -187,8 +193,7 @@ impl Pending {
 
 /// What a key is made from.
 struct Keyed<'a> {
-    headers: &'a dyn Headers,
-    protocol: &'a str,
+    asked: facts::Asked<'a>,
     peer: &'a Peer,
     caller: &'a Caller,
     chain: &'a Chain,
@@ -196,17 +201,20 @@ struct Keyed<'a> {
 
 impl Keyed<'_> {
     /// Asks the gate and, if it admits, writes the key.
+    ///
+    /// INVARIANT: what a revocation touches is not known here ([`Machine::forget`]), so there is none that the gate could find.
     fn write_key(
         &self,
-        revocations: &RevocationSet,
+        none_revoked: &RevocationSet,
         plan: &Plan,
         now: Timestamp,
         key: &mut Vec<u8>,
     ) -> Result<(), Reason> {
-        with_facts(self.headers, self.protocol, self.peer, (self.caller, self.chain), |facts| {
-            let admitted = Gate::new(revocations, plan).admit(facts, now).map_err(|denial| denial.reason)?;
-            admitted.write_key(key);
-            Ok(())
-        })
+        let Self { asked, peer, caller, chain } = *self;
+        let (source_ip, destination, sni) = (peer.ip, peer.destination, peer.sni.as_deref());
+        let facts = Facts { caller: Presented::Verified(caller), chain, asked, source_ip, destination, sni };
+        let admitted = Gate::new(none_revoked, plan).admit(&facts, now).map_err(|denial| denial.reason)?;
+        admitted.write_key(key);
+        Ok(())
     }
 }

@@ -19,11 +19,24 @@ pub struct Update {
     /// What was revoked or restored.
     pub invalidations: Vec<Invalidation>,
     /// Everything up to here was delivered.
-    pub seq: Option<Seq>,
+    pub reached: Option<Reached>,
+    /// What is revoked of the scopes that open streams rest on is yet to be asked.
+    pub ask_held: bool,
+    /// It was answered.
+    pub held_answered: bool,
     /// Beat and milliseconds of a lease.
     pub lease: Option<(u64, u64)>,
     /// The highest number of a report received.
     pub received_report: u64,
+}
+
+/// A position in a log.
+#[derive(Clone, Hash, Default)]
+pub struct Reached {
+    /// The position.
+    pub seq: Seq,
+    /// What the sidecar calls the past up to it; said back, never looked into. Empty: it has no name for it.
+    pub fingerprint: Box<[u8]>,
 }
 
 /// A policy set, or that there is one whose keys this filter can't derive.
@@ -46,15 +59,26 @@ pub struct Invalidation {
 
 /// Reads a message; `None` if it is none.
 pub fn parse(bytes: &[u8]) -> Option<Update> {
-    let link::Update { plan, resync, invalidations, seq, lease, received_report } = link::Update::decode(bytes).ok()?;
+    let update = link::Update::decode(bytes).ok()?;
+    let link::Update { plan, resync, invalidations, seq, lease, received_report, fingerprint, .. } = update;
+    let (ask_held, held_answered) = (update.ask_held, update.held_answered);
     Some(Update {
         plan: plan.map(parse_plan),
         resync,
         invalidations: invalidations.into_iter().map(parse_invalidation).collect(),
-        seq: (seq > 0).then_some(Seq(seq)),
+        reached: reached(seq, fingerprint),
+        ask_held,
+        held_answered,
         lease: lease.map(|link::Lease { beat, ttl_ms }| (beat, ttl_ms)),
         received_report,
     })
+}
+
+/// Position 0 is said by an empty log, with a fingerprint; without one nothing is said.
+fn reached(seq: u64, fingerprint: Vec<u8>) -> Option<Reached> {
+    let said = seq > 0 || !fingerprint.is_empty();
+    let fingerprint = if fingerprint.len() > MAX_FINGERPRINT { Vec::new() } else { fingerprint };
+    said.then(|| Reached { seq: Seq(seq), fingerprint: fingerprint.into() })
 }
 
 fn parse_plan(plan: link::Plan) -> NewPlan {
@@ -82,6 +106,9 @@ fn parse_invalidation(invalidation: link::Invalidation) -> Invalidation {
     let action = if revoke { Action::Revoke(mark) } else { Action::Restore };
     Invalidation { seq: Seq(seq), scope: scope.parse().ok(), action }
 }
+
+/// Twice what any is; a longer one is not worth keeping.
+const MAX_FINGERPRINT: usize = 64;
 
 #[cfg(test)]
 mod tests {

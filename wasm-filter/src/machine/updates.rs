@@ -1,12 +1,6 @@
 //! What the sidecar pushes, applied, and what is due at a tick. It answers no request.
 
-use authz_core::{
-    reason::Reason,
-    revocation::RevocationSet,
-    scope::Scope,
-    signal::{Action, Seq},
-    time::Timestamp,
-};
+use authz_core::{reason::Reason, scope::Scope, signal::Action, time::Timestamp};
 use authz_wire::link;
 use hashbrown::HashSet;
 use prost::Message;
@@ -14,16 +8,11 @@ use prost::Message;
 use super::{
     Machine, Stats,
     effect::{Effect, Level},
-    recent::Recent,
+    streams::Cuts,
     update::{self, Invalidation, NewPlan, Update},
     watch::Due,
     wire,
 };
-
-/// Revocations kept; beyond this everything is forgotten and the sidecar, which knows them all, asked anew.
-pub(super) const MAX_REVOCATIONS: usize = 20_000;
-/// How often revocations that are over are dropped: each time costs a look at all of them.
-const EXPIRY_MS: u64 = 60_000;
 
 impl Machine {
     /// Applies one message from the Watch stream.
@@ -58,10 +47,6 @@ impl Machine {
             Due::Nothing => {}
             Due::Send { beat, flush } => self.send_due(beat, flush, now, &mut effects),
         }
-        if self.next_expiry <= now {
-            self.revocations.expire(now);
-            self.next_expiry = now.saturating_add_millis(EXPIRY_MS);
-        }
         effects.extend(self.tell(self.stats_at(now)));
         effects
     }
@@ -81,30 +66,29 @@ impl Machine {
     }
 
     fn apply(&mut self, update: Update, now: Timestamp, effects: &mut Vec<Effect>) {
-        let Update { plan, resync, invalidations, seq, lease, received_report } = update;
+        let Update { plan, resync, invalidations, reached, ask_held, held_answered, lease, received_report } = update;
         if let Some(plan) = plan {
             self.replace_plan(plan, effects);
         }
         if resync {
-            self.resync();
+            self.begin_resync();
         }
-        let changed = resync || !invalidations.is_empty();
+        let changed = resync || !invalidations.is_empty() || reached.is_some() || held_answered;
         if !invalidations.is_empty() {
             self.invalidate(invalidations, now, effects);
         }
-        if let Some(seq) = seq {
-            // What a resync brought is the state at this position, whatever came before.
-            if std::mem::take(&mut self.resyncing) {
-                self.recent.raise(seq);
-            }
-            self.enforced = seq;
+        if let Some(reached) = reached {
+            self.reach(reached, ask_held, effects);
+        }
+        if held_answered {
+            self.confirm();
         }
         if let Some((beat, ttl_ms)) = lease {
             self.lease.grant(beat, ttl_ms);
             self.watch.beat_within(now, self.lease.interval_ms());
         }
         self.ledger.received(received_report);
-        if changed || seq.is_some() {
+        if changed {
             effects.push(self.send(link::Report::default()));
         }
     }
@@ -120,25 +104,14 @@ impl Machine {
         };
         if plan != self.plan {
             // Its name stands for the trust bundles too: who was verified under others is no longer known.
-            self.callers.clear();
-            self.chains.clear();
-            self.forget_decisions();
+            self.forget_all();
             self.plan = plan;
         }
     }
 
-    fn resync(&mut self) {
-        self.revocations = RevocationSet::default();
-        self.forget_all(Seq::default());
-        self.enforced = Seq::default();
-        self.resyncing = true;
-    }
-
-    /// INVARIANT: what rests on a scope is gone from memory, and answers decided earlier are known to be too old,
-    /// before this returns.
     fn invalidate(&mut self, invalidations: Vec<Invalidation>, now: Timestamp, effects: &mut Vec<Effect>) {
         let mut touched: HashSet<Scope> = HashSet::new();
-        let mut cuts = RevocationSet::default();
+        let mut cuts = Cuts::default();
         let mut misunderstood = false;
         for Invalidation { seq, scope, action } in invalidations {
             self.recent.add(seq, scope.clone());
@@ -146,61 +119,37 @@ impl Machine {
                 misunderstood = true;
                 continue;
             };
-            match action {
-                // The link tells them apart no further: what a scope stands under goes, and what still stands follows.
-                Action::Posture(..) | Action::Restore | Action::Risk(..) => self.revocations.restore(&scope),
-                Action::Revoke(mark) => {
-                    self.revocations.revoke(&scope, mark);
-                    cuts.revoke(&scope, mark);
-                }
+            if let Action::Revoke(mark) = action {
+                cuts.add(&scope, mark);
             }
             touched.insert(scope);
         }
         if misunderstood {
-            self.callers.clear();
-            self.chains.clear();
-            self.forget_decisions();
+            self.forget_all();
             let line = "an invalidation names a scope unknown to this filter: everything forgotten; update the filter";
             effects.push(Effect::Log(Level::Warn, line.into()));
         }
-        let ended = self.callers.forget(|caller| caller.scopes().iter().any(|scope| touched.contains(scope)));
-        let uncounted = self.decisions.end(&ended);
-        self.ledger.add(uncounted);
-        self.cut_streams(&cuts, now, effects);
-        self.bound_revocations(now, effects);
-    }
-
-    fn cut_streams(&mut self, cuts: &RevocationSet, now: Timestamp, effects: &mut Vec<Effect>) {
-        let cut = self.streams.cut(cuts, now);
+        self.forget(&touched);
+        let cut = self.streams.cut(&cuts, now);
         self.stats.resets = self.stats.resets.saturating_add(u64::try_from(cut.len()).unwrap_or(u64::MAX));
         effects.extend(cut.into_iter().map(|stream| Effect::Reset(stream, self.own_note(Reason::Revoked))));
     }
 
-    fn bound_revocations(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        if self.revocations.len() <= MAX_REVOCATIONS {
-            return;
-        }
-        self.revocations.expire(now);
-        if self.revocations.len() <= MAX_REVOCATIONS {
-            return;
-        }
-        self.revocations = RevocationSet::default();
-        self.forget_all(self.recent.latest());
-        let line = format!(
-            "more than {MAX_REVOCATIONS} live revocations: everything forgotten, each caller is asked about anew"
-        );
-        effects.push(Effect::Log(Level::Warn, line));
+    /// INVARIANT: what rests on a scope is gone from memory before an invalidation of it is acknowledged. So memory needs no
+    /// list of what is revoked: whoever is revoked is unknown here, and the sidecar, which has the list, is asked.
+    fn forget(&mut self, touched: &HashSet<Scope>) {
+        let ended = self.callers.forget(touched);
+        let uncounted = self.decisions.end(&ended);
+        self.ledger.add(uncounted);
+        let uncounted = self.decisions.forget(touched);
+        self.ledger.add(uncounted);
+        self.chains.forget(touched);
     }
 
-    fn forget_all(&mut self, floor: Seq) {
+    pub(super) fn forget_all(&mut self) {
         self.callers.clear();
         self.chains.clear();
-        self.forget_decisions();
-        self.recent = Recent::above(floor);
-    }
-
-    fn forget_decisions(&mut self) {
-        let uncounted = self.decisions.retain(|_| false);
+        let uncounted = self.decisions.clear();
         self.ledger.add(uncounted);
     }
 
@@ -210,7 +159,8 @@ impl Machine {
         let hello = link::Hello {
             instance: self.identity.instance.into(),
             node: self.identity.node.clone(),
-            last_seq: self.enforced.0,
+            last_seq: self.reached.seq.0,
+            last_fingerprint: self.reached.fingerprint.to_vec(),
             version: env!("CARGO_PKG_VERSION").into(),
         };
         effects.push(Effect::Open);
@@ -237,8 +187,8 @@ impl Machine {
         }
     }
 
-    fn send(&self, report: link::Report) -> Effect {
-        Effect::Send(link::Report { enforced_seq: self.enforced.0, ..report }.encode_to_vec())
+    pub(super) fn send(&self, report: link::Report) -> Effect {
+        Effect::Send(link::Report { enforced_seq: self.reached.seq.0, ..report }.encode_to_vec())
     }
 
     fn stats_at(&self, now: Timestamp) -> Stats {

@@ -3,6 +3,7 @@
 use authz_core::time::Timestamp;
 
 /// The life of the stream as far as time matters.
+#[derive(Clone, Hash)]
 pub struct Watch {
     state: State,
     backoff_ms: u64,
@@ -12,7 +13,7 @@ pub struct Watch {
     good: bool,
 }
 
-#[derive(Copy, Clone)]
+#[derive(Copy, Clone, Hash)]
 enum State {
     /// Not open; not tried again before this moment.
     Down(Timestamp),

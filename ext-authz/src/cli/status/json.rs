@@ -35,6 +35,7 @@ pub(super) fn view(status: &StatusResponse) -> Value {
         })),
         "log": status.log.as_ref().map(|it| json!({
             "replayed": it.replayed, "head_seq": it.head_seq, "revocations": it.revocations, "taken": it.taken,
+            "contradiction": text(&it.contradiction), "contradicted_at": moment(it.contradicted_at_ms),
         })),
         "filters": status.filters.iter().map(filter).collect::<Vec<_>>(),
         "audit": status.audit.as_ref().map(|it| json!({

@@ -111,7 +111,7 @@ fn policy(policy: &PolicyStatus, now: u64) -> String {
 }
 
 fn log(log: &LogStatus) -> String {
-    let LogStatus { replayed, head_seq, revocations, taken } = log;
+    let LogStatus { replayed, head_seq, revocations, taken, contradiction: _, contradicted_at_ms: _ } = log;
     if !replayed {
         return "NOT REPLAYED".to_owned();
     }

@@ -32,8 +32,11 @@ pub(super) fn of_refused(error: SubmitError) -> Status {
 pub(super) fn of_log(error: &LogError) -> Status {
     match error {
         LogError::Conflict { .. } => Status::already_exists(error.to_string()),
-        LogError::Damaged { .. } | LogError::Format { .. } => Status::data_loss(error.to_string()),
-        LogError::Busy { .. } | LogError::Io { .. } => Status::unavailable(error.to_string()),
+        LogError::Damaged { .. } | LogError::Format { .. } | LogError::Stale { .. } | LogError::Witness { .. } => {
+            Status::data_loss(error.to_string())
+        }
+        LogError::Gap { .. } | LogError::Snapshot(_) => Status::failed_precondition(error.to_string()),
+        LogError::Busy { .. } | LogError::Io { .. } | LogError::Owner { .. } => Status::unavailable(error.to_string()),
     }
 }
 

@@ -1,6 +1,9 @@
 //! How one signal is stored: its message, chained by hash to all before it. It reads and writes no file.
 
-use authz_core::signal::{Seq, Signal};
+use authz_core::{
+    signal::{Seq, Signal},
+    time::Timestamp,
+};
 use authz_wire::control;
 use prost::Message;
 use sha2::{Digest, Sha256};
@@ -10,7 +13,7 @@ use crate::signals::convert;
 
 /// SHA-256 over everything up to an entry, so that no entry can change, move or vanish unnoticed.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(super) struct Chain([u8; CHAIN_LENGTH]);
+pub(super) struct Chain([u8; Chain::LENGTH]);
 
 /// A stored entry: chain value, then message.
 #[derive(Debug)]
@@ -20,8 +23,18 @@ pub(super) struct Record<'b> {
 }
 
 impl Chain {
+    /// In bytes.
+    pub(super) const LENGTH: usize = 32;
     /// Before the first entry.
-    pub(super) const START: Self = Self([0; CHAIN_LENGTH]);
+    pub(super) const START: Self = Self([0; Self::LENGTH]);
+
+    pub(super) fn from_bytes(bytes: [u8; Self::LENGTH]) -> Self {
+        Self(bytes)
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8; Self::LENGTH] {
+        &self.0
+    }
 
     fn next(self, message: &[u8]) -> Self {
         Self(Sha256::new().chain_update(self.0).chain_update(message).finalize().into())
@@ -63,4 +76,37 @@ impl<'b> Record<'b> {
     }
 }
 
-const CHAIN_LENGTH: usize = 32;
+/// What is remembered of a signal that compaction removed, so that sending it again stays without effect.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) struct Trace {
+    pub(super) seq: Seq,
+    pub(super) at: Timestamp,
+    content: [u8; 32],
+}
+
+impl Trace {
+    /// Bytes of a stored one.
+    pub(super) const LENGTH: usize = 8 + 8 + 32;
+
+    pub(super) fn of(seq: Seq, signal: &Signal) -> Self {
+        let message = convert::to_wire(Seq(0), &Signal { at: Timestamp::from_millis(0), ..signal.clone() });
+        Self { seq, at: signal.at, content: Sha256::digest(message.encode_to_vec()).into() }
+    }
+
+    /// Whether `signal` is the one that was removed, sent again.
+    pub(super) fn is_of(&self, signal: &Signal) -> bool {
+        Self::of(self.seq, signal).content == self.content
+    }
+
+    pub(super) fn to_bytes(self) -> Vec<u8> {
+        [&self.seq.0.to_be_bytes()[..], &self.at.as_millis().to_be_bytes(), &self.content].concat()
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, Fault> {
+        let damaged = || LogError::damaged("the memory of a removed signal is not what was written");
+        let (seq, rest) = bytes.split_first_chunk().ok_or_else(damaged)?;
+        let (at, rest) = rest.split_first_chunk().ok_or_else(damaged)?;
+        let content = rest.try_into().map_err(|_| damaged())?;
+        Ok(Self { seq: Seq(u64::from_be_bytes(*seq)), at: Timestamp::from_millis(u64::from_be_bytes(*at)), content })
+    }
+}

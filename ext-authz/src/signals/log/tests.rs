@@ -1,5 +1,8 @@
 //! What was acknowledged is there after anything short of losing the disk; what was altered is refused.
 
+mod compaction;
+mod replica;
+
 use std::{
     fs,
     io::{self, Write},
@@ -11,7 +14,12 @@ use std::{
 
 use authz_core::{revocation::Mark, signal::Action, time::Timestamp};
 
-use super::*;
+use redb::{Database, ReadableTable, Table, WriteTransaction};
+
+use super::{
+    tables::{FORMAT, META},
+    *,
+};
 
 struct Place {
     directory: tempfile::TempDir,
@@ -203,10 +211,13 @@ impl redb::StorageBackend for Disk {
 /// The log at `path`, and what makes its disk full.
 pub(in crate::signals) fn on_a_disk_that_fills(path: &std::path::Path) -> (Log, Arc<AtomicBool>) {
     let full = Arc::new(AtomicBool::new(false));
-    let file = fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
-    let disk = Disk { file: redb::backends::FileBackend::new(file).unwrap(), full: Arc::clone(&full) };
-    let db = Database::builder().create_with_backend(disk).unwrap();
-    (Log::over(db, path, false).unwrap(), full)
+    let shared = Arc::clone(&full);
+    let opener = move |path: &Path| {
+        let file = fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+        let disk = Disk { file: redb::backends::FileBackend::new(file).unwrap(), full: Arc::clone(&shared) };
+        Database::builder().create_with_backend(disk).map_err(|error| Fault::from(error).at(path))
+    };
+    (Log::over(Store::open(path, Box::new(opener)).unwrap(), false).unwrap(), full)
 }
 
 #[test]
@@ -218,7 +229,7 @@ fn a_full_disk_refuses_signals_until_the_log_is_opened_again_and_loses_none_it_t
     full.store(true, Ordering::Relaxed);
     let error = log.append(signal(2)).unwrap_err();
     assert!(matches!(error, LogError::Io { .. }), "{error}");
-    assert!(error.to_string().contains("check its directory, its owner and the free space"), "{error}");
+    assert!(error.to_string().contains("make room for it, then signals are taken again without a restart"), "{error}");
     assert!(log.has_failed());
     full.store(false, Ordering::Relaxed);
     // After a failed flush nobody knows what is on the disk: only opening again tells.
@@ -252,12 +263,10 @@ fn a_file_that_was_cut_short_is_refused() {
 fn a_log_of_another_format_is_refused() {
     let place = Place::new();
     let log = place.log();
-    let transaction = log.db.begin_write().unwrap();
-    transaction.open_table(META).unwrap().insert(FORMAT, 2).unwrap();
-    transaction.commit().unwrap();
+    alter(&log, |transaction| drop(transaction.open_table(META).unwrap().insert(FORMAT, 3).unwrap()));
     drop(log);
     let error = Log::open(&place.path("log")).unwrap_err();
-    assert!(error.to_string().contains("has format 2, this version reads format 1"), "{error}");
+    assert!(error.to_string().contains("has format 3, this version reads formats 1 and 2"), "{error}");
 }
 
 /// Bytes are flipped over the whole file: what opens and replays must be what was written.
@@ -302,12 +311,20 @@ fn an_entry_altered_with_the_store_s_own_means_is_found_by_the_chain() {
         let place = Place::new();
         let log = place.log();
         (1..=3).for_each(|number| drop(log.append(signal(number)).unwrap()));
-        let transaction = log.db.begin_write().unwrap();
-        tamper(&mut transaction.open_table(SIGNALS).unwrap());
-        transaction.commit().unwrap();
+        alter(&log, |transaction| tamper(&mut transaction.open_table(SIGNALS).unwrap()));
         let error = log.replay(|_, _| {}).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
     }
+}
+
+/// Changes the file behind the log's back, with the store's own means.
+fn alter(log: &Log, change: impl FnOnce(&WriteTransaction)) {
+    let altered = log.store.with(|db| {
+        let transaction = db.begin_write()?;
+        change(&transaction);
+        Ok(transaction.commit()?)
+    });
+    altered.unwrap();
 }
 
 const CRASH_PATH: &str = "COUNTERSIGN_TEST_CRASH_PATH";

@@ -28,7 +28,14 @@ pub(crate) fn fine() -> StatusResponse {
             refused: String::new(),
             refused_at_ms: 0,
         }),
-        log: Some(LogStatus { replayed: true, head_seq: 12, revocations: 3, taken: true }),
+        log: Some(LogStatus {
+            replayed: true,
+            head_seq: 12,
+            revocations: 3,
+            taken: true,
+            contradiction: String::new(),
+            contradicted_at_ms: 0,
+        }),
         filters: vec![FilterStatus {
             node: "ingress".to_owned(),
             instance: "12345678-9".to_owned(),
@@ -85,11 +92,15 @@ fn nothing_is_wrong_where_nothing_is() {
 
 #[test]
 fn each_thing_that_is_wrong_is_told_with_its_part() {
-    let cases: [(&str, &str, Break); 19] = [
+    let cases: [(&str, &str, Break); 21] = [
         ("sidecar", "told to stop", |it| it.draining = true),
         ("sidecar", "not in yet", |it| it.ready = false),
         ("log", "not replayed", |it| it.log = Some(LogStatus::default())),
         ("log", "nobody can be revoked", |it| it.log.as_mut().unwrap().taken = false),
+        ("log", "set back or exchanged, 1 min ago: filter x has seen 9", |it| {
+            let log = it.log.as_mut().unwrap();
+            (log.contradiction, log.contradicted_at_ms) = ("filter x has seen 9".to_owned(), NOW - 60_000);
+        }),
         ("policy", "every request is denied", |it| it.policy = Some(PolicyStatus::default())),
         ("policy", "old policies stay in force: x.cedar:2", |it| {
             it.policy.as_mut().unwrap().refused = "x.cedar:2: no".to_owned();

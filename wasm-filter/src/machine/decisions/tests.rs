@@ -13,6 +13,7 @@ fn kept(generation: u64, holds_until: u64) -> Kept {
         holds_until: Timestamp::from_millis(holds_until),
         generation,
         caller: caller("/a", 1),
+        behind: None,
     }
 }
 

@@ -13,6 +13,7 @@ fn tally(id: u128, count: u64, last: u64) -> Tally {
         holds_until: Timestamp::NEVER,
         generation: 1,
         caller: caller("/a", 1),
+        behind: None,
     };
     Tally { kept, count, last: Timestamp::from_millis(last) }
 }

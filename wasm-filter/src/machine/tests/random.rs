@@ -1,6 +1,6 @@
 //! Anything in any order, against a model of the sidecar: memory never answers what it must not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use authz_wire::link;
 use proptest::{collection::vec, prelude::*};
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    machine::{Answer, Arrival, Effect, Next, Source},
+    machine::{Answer, Arrival, Effect, Next, Source, Wanted},
 };
 
 /// Callers: certificate `n` of the path, issued at moment `n`.
@@ -42,7 +42,7 @@ enum Step {
     Recall { caller: usize, path: u8 },
     Restore(usize),
     Revoke { scope: usize, issued_before: Option<u64> },
-    Resync,
+    Resync { lists: bool },
     Tick,
     TurnBack,
 }
@@ -64,7 +64,7 @@ fn step() -> impl Strategy<Value = Step> {
         12 => (caller, path).prop_map(|(caller, path)| Step::Recall { caller, path }),
         2 => scope.clone().prop_map(Step::Restore),
         2 => (scope, before).prop_map(|(scope, issued_before)| Step::Revoke { scope, issued_before }),
-        1 => Just(Step::Resync),
+        1 => any::<bool>().prop_map(|lists| Step::Resync { lists }),
         1 => Just(Step::TurnBack),
         5 => Just(Step::Tick),
     ]
@@ -125,7 +125,7 @@ impl World {
             Step::Recall { caller, path } => self.recall(caller, path),
             Step::Restore(scope) => self.log(scope, false, u64::MAX),
             Step::Revoke { scope, issued_before } => self.log(scope, true, issued_before.unwrap_or(u64::MAX)),
-            Step::Resync => self.resync(),
+            Step::Resync { lists } => self.resync(lists),
             Step::TurnBack => {
                 // The machine knows of time only what it has seen.
                 self.tick();
@@ -209,20 +209,24 @@ impl World {
         self.streams += 1;
         let headers = get(&format!("/{path}"));
         let connection = u64::from(CALLERS[caller].0);
-        let arrival = Arrival { stream: self.streams, connection, headers: &headers, protocol: "" };
+        let arrival =
+            Arrival { stream: self.streams, connection, asked: Wanted::Request { headers: &headers, protocol: "" } };
         let Some(answer) = self.rig.machine.recall(&arrival, self.rig.at()) else { return };
         self.given += 1;
         assert!(self.rig.now < self.lease_end, "memory was used without a lease");
-        let revoked = self.revoked(caller, self.delivered);
+        // An answer may know more than was delivered here, never less.
+        let mut since = (self.delivered..=self.log.len()).map(|position| self.revoked(caller, position));
         match answer {
             Answer::Allow(by, _) => {
                 let by = by.expect("no policy lets a stranger in");
-                assert!(!revoked, "an allow from memory for a revoked caller");
+                assert!(since.any(|revoked| !revoked), "an allow from memory for a revoked caller");
                 assert!(self.allows(path), "a decision of another plan");
                 assert_eq!(by.credential().digest().as_bytes()[0], CALLERS[caller].0);
                 self.live.insert(self.streams, caller);
             }
-            Answer::Deny(_) => assert!(revoked || !self.allows(path), "a denial that is none any more"),
+            Answer::Deny(_) => {
+                assert!(since.any(|revoked| revoked) || !self.allows(path), "a denial that is none any more");
+            }
         }
     }
 
@@ -237,7 +241,7 @@ impl World {
             let plan = Some(plan([self.plan; 32]));
             self.rig.update(&link::Update { plan, ..Default::default() });
             if hello.last_seq == 0 {
-                self.resync();
+                self.resync(false);
             } else {
                 assert_eq!(hello.last_seq, position(self.delivered));
             }
@@ -292,19 +296,43 @@ impl World {
         self.deliver(&link::Update { invalidations, seq: position(end), ..Default::default() });
     }
 
-    fn resync(&mut self) {
+    /// Starts over: the sidecar lists what is revoked, or asks what open streams rest on.
+    fn resync(&mut self, lists: bool) {
         if !self.connected {
             return;
         }
         self.delivered = self.log.len();
         let seq = position(self.delivered);
+        if lists {
+            let invalidations = self.live_marks(|_| true);
+            return self.deliver(&link::Update { resync: true, invalidations, seq, ..Default::default() });
+        }
+        self.rig.update(&link::Update { resync: true, ..Default::default() });
+        let before = self.rig.reports.len();
+        self.rig.update(&link::Update { seq, ask_held: true, ..Default::default() });
+        let held = self.rig.reports[before..].iter().filter_map(|report| report.held.clone());
+        let held: BTreeSet<String> = held.flat_map(|it| it.scopes).collect();
+        let rest_on = self.live.values().map(|caller| super::caller(CALLERS[*caller].1, CALLERS[*caller].0));
+        let rest_on: Vec<_> =
+            rest_on.flat_map(|it| it.scopes().iter().map(ToString::to_string).collect::<Vec<_>>()).collect();
+        assert_eq!(held, rest_on.into_iter().collect(), "what open streams rest on");
+        if !held.is_empty() {
+            assert!(self.rig.reports.last().unwrap().enforced_seq == 0, "acknowledged before it is in force");
+            let invalidations = self.live_marks(|scope| held.contains(scope));
+            self.deliver(&link::Update { invalidations, held_answered: true, ..Default::default() });
+        }
+        assert_eq!(self.rig.reports.last().unwrap().enforced_seq, seq);
+    }
+
+    /// What is revoked now of the scopes wanted.
+    fn live_marks(&self, wanted: impl Fn(&str) -> bool) -> Vec<link::Invalidation> {
         let live = |scope: &str| {
             let entries = self.log.iter().rev().filter(|entry| entry.scope == scope);
             entries.take_while(|entry| entry.revoke).cloned().collect::<Vec<_>>()
         };
-        let invalidations: Vec<_> = SCOPES.iter().flat_map(|scope| live(scope)).collect();
-        let invalidations = invalidations.into_iter().map(|it| link::Invalidation { seq, ..it }).collect();
-        self.deliver(&link::Update { resync: true, invalidations, seq, ..Default::default() });
+        let seq = position(self.log.len());
+        let live = SCOPES.iter().filter(|scope| wanted(scope)).flat_map(|scope| live(scope));
+        live.map(|it| link::Invalidation { seq, ..it }).collect()
     }
 
     /// Exactly the live streams that a revocation in it covers must end.
@@ -381,9 +409,12 @@ proptest! {
             }
         }
         let [seq, issued_before_ms, expires_at_ms, beat, ttl_ms, received_report] = numbers[..] else { unreachable!() };
-        let invalidations = vec![link::Invalidation { seq, scope, revoke: true, issued_before_ms, expires_at_ms }];
+        let invalidations = vec![link::Invalidation { seq, scope: scope.clone(), revoke: true, issued_before_ms, expires_at_ms }];
         let lease = Some(link::Lease { beat, ttl_ms });
-        rig.update(&link::Update { plan: None, resync, invalidations, seq, lease, received_report });
+        let fingerprint = scope.into_bytes();
+        let (ask_held, held_answered) = (seq % 2 == 0, beat % 2 == 0);
+        let state = link::Update { seq, lease, received_report, fingerprint, ask_held, held_answered, ..Default::default() };
+        rig.update(&link::Update { resync, invalidations, ..state });
         rig.now = u64::MAX;
         rig.tick();
     }

@@ -6,7 +6,7 @@ use super::{
     allow, deny,
     rig::{Rig, restored, revoke, revoked, verdict},
 };
-use crate::machine::{Effect, updates::MAX_REVOCATIONS};
+use crate::machine::{Effect, Next};
 
 fn resets(effects: &[Effect]) -> Vec<u32> {
     let mut streams: Vec<u32> = effects
@@ -55,11 +55,11 @@ fn the_sidecar_refuses_a_revoked_caller_once_and_memory_repeats_it_until_it_is_r
 }
 
 #[test]
-fn a_revocation_ends_when_it_says() {
+fn a_refusal_is_repeated_until_the_revocation_ends_also_one_that_was_never_told_of() {
     let mut rig = Rig::new();
-    let until = link::Invalidation { expires_at_ms: rig.now + 100, ..revoke(5, "trust-domain:td") };
-    rig.update(&link::Update { invalidations: vec![until], seq: 5, ..Default::default() });
-    rig.learn(1, "/x", &refusal("/a", 1, 5));
+    let mut until = refusal("/a", 1, 1);
+    until.decision.as_mut().unwrap().holds_until_ms = rig.now + 100;
+    rig.learn(1, "/x", &until);
     assert_eq!(verdict(rig.recall(1, "/x").as_ref()), "deny revoked");
     rig.now += 100;
     assert_eq!(verdict(rig.recall(1, "/x").as_ref()), "-");
@@ -125,23 +125,21 @@ fn a_scope_from_the_future_makes_it_forget_everybody() {
 }
 
 #[test]
-fn more_revocations_than_it_can_keep_make_it_ask_anew_and_lose_none() {
+fn any_number_of_revocations_of_others_costs_no_memory_and_moves_nobody() {
     let mut rig = Rig::new();
     rig.learn(1, "/x", &allow("/a", 1, 1));
-    rig.learn(2, "/x", &allow("/b", 2, 1));
-    rig.meet(2);
-    let stream = rig.ask(2, "/y");
-    rig.update(&revoked(2, "spiffe-id:spiffe://td/a"));
-    let others = (3..).take(MAX_REVOCATIONS).map(|seq| revoke(seq, &format!("spiffe-id:spiffe://else/{seq}")));
-    let last = 2 + u64::try_from(MAX_REVOCATIONS).unwrap();
-    let effects = rig.update(&link::Update { invalidations: others.collect(), seq: last, ..Default::default() });
-    assert!(effects.iter().any(|effect| matches!(effect, Effect::Log(..))), "it says so");
-    assert!(rig.machine.revocations.is_empty());
-    for n in [1, 2] {
-        assert_eq!(verdict(rig.recall(n, "/x").as_ref()), "-", "everybody is asked about");
+    let stream = rig.open(1, "/x");
+    for chunk in 0..40_u64 {
+        let others = (0..1000).map(|n| revoke(2 + chunk * 1000 + n, &format!("spiffe-id:spiffe://td/n{chunk}/{n}")));
+        let update = link::Update { invalidations: others.collect(), seq: 1001 + chunk * 1000, ..Default::default() };
+        assert_eq!(resets(&rig.update(&update)), [0_u32; 0]);
     }
-    let answered = rig.answer(stream, &allow("/b", 2, last - 1));
-    assert!(matches!(answered, crate::machine::Next::Ask(_)), "decided before what was forgotten");
+    assert_eq!(verdict(rig.recall(1, "/x").as_ref()), "allow permit /a");
+    assert!(rig.machine.none_revoked.is_empty());
+    assert_eq!(resets(&rig.update(&revoked(50_000, "spiffe-id:spiffe://td/a"))), [stream]);
+    assert_eq!(verdict(rig.recall(1, "/x").as_ref()), "-");
+    let waiting = rig.ask(1, "/y");
+    assert!(matches!(rig.answer(waiting, &allow("/a", 1, 49_999)), Next::Ask(_)), "decided before");
 }
 
 #[test]
@@ -153,4 +151,27 @@ fn what_is_in_force_is_acknowledged_at_once_and_with_every_report() {
     rig.tick();
     let beat = rig.reports.last().unwrap();
     assert!(beat.beat > 0 && beat.enforced_seq == 5, "{beat:?}");
+}
+
+#[test]
+fn the_fingerprint_of_the_position_in_force_is_said_back_on_a_new_stream() {
+    let hello = |rig: &mut Rig| {
+        rig.machine.disconnected(rig.at());
+        rig.now += 1000;
+        rig.tick();
+        let hello = rig.reports.iter().rev().find_map(|it| it.hello.clone()).unwrap();
+        (hello.last_seq, hello.last_fingerprint)
+    };
+    let mut rig = Rig::new();
+    let said = |seq, fingerprint: &[u8]| link::Update { seq, fingerprint: fingerprint.to_vec(), ..Default::default() };
+    assert_eq!(hello(&mut rig), (1, vec![]), "a sidecar that has none");
+    rig.update(&said(5, b"five"));
+    assert_eq!(hello(&mut rig), (5, b"five".to_vec()));
+    rig.update(&said(6, b""));
+    assert_eq!(hello(&mut rig), (6, vec![]), "never that of another position");
+    rig.update(&said(7, &[1; 65]));
+    assert_eq!(hello(&mut rig), (7, vec![]), "none is so long");
+    rig.update(&said(8, b"eight"));
+    rig.update(&link::Update { resync: true, ..Default::default() });
+    assert_eq!(hello(&mut rig), (0, vec![]));
 }

@@ -7,7 +7,7 @@ use prost::Message;
 use super::fixture::PLAN;
 use crate::{
     config::Config,
-    machine::{Answer, Arrival, Effect, Identity, Machine, Next, Peer, Question},
+    machine::{Answer, Arrival, Effect, Identity, Machine, Next, Peer, Question, Subject, Wanted},
 };
 
 /// Milliseconds a lease of the rig runs.
@@ -97,7 +97,11 @@ impl Rig {
 
     pub fn recall_with(&mut self, n: u8, headers: &Vec<(String, Vec<u8>)>) -> Option<Answer> {
         self.streams += 1;
-        let arrival = Arrival { stream: self.streams, connection: u64::from(n), headers, protocol: "" };
+        let arrival = Arrival {
+            stream: self.streams,
+            connection: u64::from(n),
+            asked: Wanted::Request { headers, protocol: "" },
+        };
         let answer = self.machine.recall(&arrival, self.at());
         self.machine.closed(self.streams);
         answer
@@ -107,7 +111,11 @@ impl Rig {
     pub fn open(&mut self, n: u8, path: &str) -> u32 {
         self.streams += 1;
         let headers = get(path);
-        let arrival = Arrival { stream: self.streams, connection: u64::from(n), headers: &headers, protocol: "" };
+        let arrival = Arrival {
+            stream: self.streams,
+            connection: u64::from(n),
+            asked: Wanted::Request { headers: &headers, protocol: "" },
+        };
         let answer = self.machine.recall(&arrival, self.at());
         assert!(matches!(answer, Some(Answer::Allow(..))), "{answer:?}");
         self.streams
@@ -119,8 +127,7 @@ impl Rig {
         let question = Question {
             stream: self.streams,
             connection: u64::from(n),
-            headers: get(path),
-            protocol: "HTTP/2".into(),
+            subject: Subject::Request { headers: get(path), protocol: "HTTP/2".into() },
             peer_certificate: b"PEM".to_vec(),
         };
         let bytes = self.machine.ask(question);

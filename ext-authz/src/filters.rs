@@ -1,6 +1,7 @@
 //! The filters of this sidecar's Envoy: who is connected, what each has in force, until when each may answer alone. It sends nothing.
 
 mod enforcement;
+mod probes;
 mod registry;
 mod reports;
 pub mod session;
@@ -13,7 +14,10 @@ use std::{
 use authz_core::signal::Seq;
 use tokio::sync::watch;
 
+use probes::Probes;
+
 pub use enforcement::{Enforcement, FilterState};
+pub use probes::{Hit, Probe, Rehearsal};
 pub use registry::{Connection, Counts, Registry};
 pub use reports::Received;
 
@@ -27,6 +31,7 @@ pub struct Filters(Arc<Shared>);
 struct Shared {
     registry: Mutex<Registry>,
     changed: watch::Sender<()>,
+    probes: Probes,
 }
 
 /// One `Watch` stream of one filter; its drop says that the filter is gone.
@@ -43,7 +48,7 @@ impl Filters {
     /// the start plus the longest lease, or `None` if there was no earlier run ([`crate::signals::Log::is_fresh`]).
     pub fn new(unknown_until: Option<Instant>) -> Self {
         let registry = Mutex::new(Registry::new(unknown_until));
-        Self(Arc::new(Shared { registry, changed: watch::Sender::new(()) }))
+        Self(Arc::new(Shared { registry, changed: watch::Sender::new(()), probes: Probes::default() }))
     }
 
     /// Notes that the filter `instance` of Envoy `node` has opened its stream; both are short and printable.
@@ -99,6 +104,11 @@ impl FilterHandle {
     /// Notes that the filter has everything up to `seq` in force.
     pub fn acked(&self, seq: Seq, now: Instant) {
         self.filters.update(|registry| registry.acked(&self.instance, seq, now));
+    }
+
+    /// Its answer to a probe.
+    pub fn hit(&self, decisions: u64, streams: u64) -> Hit {
+        Hit { node: Arc::clone(&self.node), instance: Arc::clone(&self.instance), decisions, streams }
     }
 
     /// Takes the number of a report; the same number again, on this stream or another one, is not new.

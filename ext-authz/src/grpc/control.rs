@@ -1,6 +1,7 @@
 //! The control API: takes signals, shows the log, and reports enforcement. Who may connect is up to its doors, who may do what up to its guard.
 
 mod batch;
+mod dry_run;
 mod progress;
 mod status;
 mod tail;
@@ -17,7 +18,10 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use dry_run::DryRun;
+
 use crate::{
+    cache::DecisionCache,
     clock,
     control::{Guard, Pass, Tally},
     filters::Filters,
@@ -25,8 +29,9 @@ use crate::{
     signals::{Accepted, SignalPlane, convert, live},
     status::Overview,
     wire::control::{
-        AwaitRequest, Enforcement, ListRequest, ListResponse, Signal as WireSignal, StatusRequest, StatusResponse,
-        SubmitRequest, SubmitResponse, SubmitResult, TailRequest, control_server::Control,
+        AwaitRequest, DryRunRequest, DryRunResponse, Enforcement, ListRequest, ListResponse, Signal as WireSignal,
+        StatusRequest, StatusResponse, SubmitRequest, SubmitResponse, SubmitResult, TailRequest,
+        control_server::Control,
     },
 };
 
@@ -37,17 +42,23 @@ pub struct ControlService {
     filters: Filters,
     guard: Arc<Guard>,
     overview: Option<Arc<Overview>>,
+    cache: Option<DecisionCache>,
 }
 
 impl ControlService {
     /// Speaks for `plane` and `filters` to whom `guard` lets.
     pub fn new(plane: Arc<SignalPlane>, filters: Filters, guard: Arc<Guard>) -> Self {
-        Self { plane, filters, guard, overview: None }
+        Self { plane, filters, guard, overview: None, cache: None }
     }
 
     /// Answers `Status` from `overview`; without one it is not served.
     pub fn with_overview(self, overview: Arc<Overview>) -> Self {
         Self { overview: Some(overview), ..self }
+    }
+
+    /// Counts in `cache` too what a dry run would hit.
+    pub fn with_cache(self, cache: DecisionCache) -> Self {
+        Self { cache: Some(cache), ..self }
     }
 
     fn admit<T>(&self, request: &Request<T>, asked: &Asked<'_>) -> Result<Pass<'_>, Status> {
@@ -104,6 +115,18 @@ impl Control for ControlService {
         let (out, stream) = mpsc::channel(STREAM_BUFFER);
         tokio::spawn(batch::run(Arc::clone(&self.plane), tally, request.into_inner(), out));
         Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn dry_run(&self, request: Request<DryRunRequest>) -> Result<Response<DryRunResponse>, Status> {
+        let who = who::principal(&request)?;
+        let dry_run = DryRun::parse(request.get_ref()).map_err(|error| {
+            self.guard.misunderstood(&who.to_string(), error.clone());
+            Status::invalid_argument(error)
+        })?;
+        for scope in &dry_run.scopes {
+            self.guard.admit(&who, &Asked::DryRun(scope)).map_err(status::of_not_permitted)?.done();
+        }
+        dry_run.run(&self.filters, self.cache.clone()).await.map(Response::new)
     }
 
     async fn r#await(&self, request: Request<AwaitRequest>) -> Result<Response<Self::AwaitStream>, Status> {

@@ -82,7 +82,8 @@ impl Doors<'_> {
         let watching = &self.parts.watching;
         let guard = Arc::clone(&self.parts.guard);
         let service = ControlService::new(Arc::clone(&watching.plane), watching.filters.clone(), guard)
-            .with_overview(Arc::clone(&self.parts.overview));
+            .with_overview(Arc::clone(&self.parts.overview))
+            .with_cache(self.parts.desk.checker.cache().clone());
         let routes = Routes::new(ControlServer::new(service)).prepare();
         self.tasks.spawn(named("control", over_unix(routes.clone(), unix, self.stopped.clone())));
         match &self.listen.control_tcp {

@@ -12,9 +12,13 @@ use crate::{
     policy::control::{Asked, ControlPolicies, ControlVerdict, Principal, Ruling},
 };
 
+mod siblings;
 mod tally;
 
-pub use self::tally::{BATCH, Tally};
+pub use self::{
+    siblings::{Others, Siblings},
+    tally::{BATCH, Tally},
+};
 
 /// Stands before everything that the control API does.
 pub struct Guard {

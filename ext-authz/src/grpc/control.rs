@@ -23,7 +23,7 @@ use dry_run::DryRun;
 use crate::{
     cache::DecisionCache,
     clock,
-    control::{Guard, Pass, Tally},
+    control::{Guard, Pass, Siblings, Tally},
     filters::Filters,
     policy::control::{Asked, Principal},
     signals::{Accepted, SignalPlane, convert, live},
@@ -43,12 +43,13 @@ pub struct ControlService {
     guard: Arc<Guard>,
     overview: Option<Arc<Overview>>,
     cache: Option<DecisionCache>,
+    siblings: Option<Arc<dyn Siblings>>,
 }
 
 impl ControlService {
     /// Speaks for `plane` and `filters` to whom `guard` lets.
     pub fn new(plane: Arc<SignalPlane>, filters: Filters, guard: Arc<Guard>) -> Self {
-        Self { plane, filters, guard, overview: None, cache: None }
+        Self { plane, filters, guard, overview: None, cache: None, siblings: None }
     }
 
     /// Answers `Status` from `overview`; without one it is not served.
@@ -59,6 +60,11 @@ impl ControlService {
     /// Counts in `cache` too what a dry run would hit.
     pub fn with_cache(self, cache: DecisionCache) -> Self {
         Self { cache: Some(cache), ..self }
+    }
+
+    /// Asks the other sidecars of a fleet too how far a position is in force.
+    pub fn with_siblings(self, siblings: Arc<dyn Siblings>) -> Self {
+        Self { siblings: Some(siblings), ..self }
     }
 
     fn admit<T>(&self, request: &Request<T>, asked: &Asked<'_>) -> Result<Pass<'_>, Status> {
@@ -136,7 +142,8 @@ impl Control for ControlService {
         let deadline = (timeout_ms > 0).then(|| Instant::now() + Duration::from_millis(timeout_ms).min(LONGEST_WAIT));
         let (out, stream) = mpsc::channel(STREAM_BUFFER);
         let (plane, filters) = (Arc::clone(&self.plane), self.filters.clone());
-        tokio::spawn(async move { progress::report(&plane, &filters, seq, deadline, out).await });
+        let siblings = self.siblings.clone();
+        tokio::spawn(async move { progress::report(&plane, &filters, seq, deadline, siblings, out).await });
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 

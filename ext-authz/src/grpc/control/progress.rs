@@ -1,6 +1,9 @@
 //! The stream behind `Await`: enforcement of one signal until it is complete or the wait is over.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use authz_core::signal::Seq;
 use tokio::{sync::mpsc, time};
@@ -9,6 +12,7 @@ use tonic::Status;
 use super::status;
 use crate::{
     clock,
+    control::{Others, Siblings},
     filters::{self, FilterState, Filters},
     signals::SignalPlane,
     wire::control::{Enforcement, Filter},
@@ -20,20 +24,25 @@ pub(super) async fn report(
     filters: &Filters,
     seq: Seq,
     deadline: Option<Instant>,
+    siblings: Option<Arc<dyn Siblings>>,
     out: mpsc::Sender<Result<Enforcement, Status>>,
 ) {
     let mut changes = filters.subscribe();
     let received = plane.received(seq);
+    let mut others = Others::ask(siblings, seq, received);
     let mut next_due = Instant::now();
     loop {
         changes.mark_unchanged();
         let now = Instant::now();
         let state = filters.enforcement(seq, received, now);
-        let over = state.is_complete(now) || deadline.is_some_and(|deadline| deadline <= now);
+        let known = others.known();
+        let complete = state.is_complete(now) && known.as_ref().is_some_and(|all| all.iter().all(|one| one.complete));
+        let over = complete || deadline.is_some_and(|deadline| deadline <= now);
         let due = next_due <= now;
         if over || due {
             next_due = now + PAUSE;
-            if out.send(Ok(to_wire(seq, &state, now))).await.is_err() || over {
+            let sidecars = known.unwrap_or_default();
+            if out.send(Ok(Enforcement { complete, sidecars, ..to_wire(seq, &state, now) })).await.is_err() || over {
                 return;
             }
         }
@@ -42,6 +51,7 @@ pub(super) async fn report(
         let wake = [state.next_lease_end(now), deadline, unsent].into_iter().flatten().min();
         tokio::select! {
             _ = changes.changed() => {}
+            () = others.changed() => {}
             () = sleep_until(wake) => {}
             () = out.closed() => return,
             () = plane.closed() => {
@@ -60,7 +70,8 @@ async fn sleep_until(wake: Option<Instant>) {
     }
 }
 
-fn to_wire(seq: Seq, state: &filters::Enforcement, now: Instant) -> Enforcement {
+/// How far it is in force in our own filters.
+pub(crate) fn to_wire(seq: Seq, state: &filters::Enforcement, now: Instant) -> Enforcement {
     let list = |filters: &[FilterState]| filters.iter().map(|filter| filter_to_wire(filter, now)).collect();
     Enforcement {
         seq: seq.0,
@@ -68,6 +79,7 @@ fn to_wire(seq: Seq, state: &filters::Enforcement, now: Instant) -> Enforcement 
         pending: list(&state.pending),
         unreachable: list(&state.unreachable),
         complete: state.is_complete(now),
+        sidecars: Vec::new(),
     }
 }
 

@@ -11,6 +11,7 @@ FUZZ_SECONDS ?= 10
 
 # What the tests, the demo and the benchmarks need beside their own code. The tests fail when one is missing.
 export COUNTERSIGN_ENVOY = $(or $(ENVOY),$(CURDIR)/target/envoy/bin/envoy)
+export COUNTERSIGN_NATS = $(or $(NATS_SERVER),$(CURDIR)/target/nats/nats-server)
 export COUNTERSIGN_WASM = $(CURDIR)/target/wasm/countersign.wasm
 export COUNTERSIGN_EMPTY_WASM = $(CURDIR)/target/wasm/empty.wasm
 export COUNTERSIGN_BIN = $(TARGET_DIR)/$(if $(filter demo bench,$@),release,debug)/countersign
@@ -28,7 +29,7 @@ demo: envoy wasm ## Two services behind real Envoys: allow, deny, cache, revoke,
 	"$(TARGET_DIR)/release/demo"
 
 .PHONY: test
-test: envoy wasm fuzz ## Everything: fuzz targets briefly, unit, property and integration tests on a real Envoy
+test: envoy nats wasm fuzz ## Everything: fuzz targets briefly, unit, property and integration tests on a real Envoy and NATS
 	cargo build --locked --workspace --all-targets
 	cargo test --locked --workspace --lib --bins --tests $(TEST_ARGS)
 
@@ -37,7 +38,7 @@ wasm: ## Build the Envoy filter: target/wasm/countersign.wasm
 	@scripts/wasm.sh
 
 .PHONY: bench
-bench: envoy wasm ## Measure against other ways to authorize, in one run: table and target/bench/report.json (BENCH_ARGS=…)
+bench: envoy nats wasm ## Measure against other ways to authorize, in one run: table and target/bench/report.json (BENCH_ARGS=…)
 	scripts/wasm.sh loadtest/empty-filter empty
 	$(BUILD_RELEASE) --bin countersign --bin loadtest
 	"$(TARGET_DIR)/release/loadtest" suite $(BENCH_ARGS)
@@ -58,3 +59,7 @@ fmt: ## Format all Rust code
 .PHONY: envoy
 envoy: ## Install the pinned Envoy into target/envoy (ENVOY=/path uses another)
 	@scripts/envoy.sh
+
+.PHONY: nats
+nats: ## Unpack a nats-server into target/nats (NATS_SERVER=/path uses another)
+	@scripts/nats.sh

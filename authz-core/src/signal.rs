@@ -85,6 +85,14 @@ pub enum Outcome {
 /// How old a stated event may be: older ones are refused, so that what they could still contradict may be forgotten.
 pub const MAX_LATENESS_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 
+/// How far apart the clocks of those may be who accept signals.
+const SKEW_MS: u64 = 60 * 60 * 1000;
+
+/// What happened before this moment is settled at `now`: nothing that is still accepted can be older.
+pub fn settled_before(now: Timestamp) -> Timestamp {
+    Timestamp::from_millis(now.as_millis().saturating_sub(MAX_LATENESS_MS + SKEW_MS))
+}
+
 impl Action {
     /// The name in metrics, audit and on the command line.
     pub const fn as_str(&self) -> &'static str {

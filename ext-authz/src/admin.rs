@@ -14,6 +14,7 @@ use axum::{
 
 use crate::{
     check::Checker,
+    degraded::Condition,
     metrics::Metrics,
     readiness::Readiness,
     state::{Part, State},
@@ -86,6 +87,12 @@ impl Admin {
             self.metrics.ready.with_label_values(&[part.as_str()]).set(i64::from(snapshot.has(*part)));
         }
         self.metrics.ready.with_label_values(&["identity"]).set(i64::from(self.readiness.has_own_svid()));
+        let standing = self.checker.standing();
+        for condition in Condition::ALL {
+            let holds = standing.condition() == Some(*condition);
+            self.metrics.degraded.with_label_values(&[condition.as_str()]).set(i64::from(holds));
+        }
+        self.metrics.view_age.set(standing.view_age.map_or(f64::INFINITY, |age| age.as_secs_f64()));
         self.metrics.takes_signals.set(i64::from(self.readiness.takes_signals()));
         let (seq, revocations) = snapshot.view().map_or((Seq(0), 0), |view| (view.seq, view.revocations.len()));
         self.metrics.log_seq.set(i64::try_from(seq.0).unwrap_or(i64::MAX));

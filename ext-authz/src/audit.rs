@@ -6,7 +6,7 @@ use std::{
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, OnceLock,
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel},
     },
     thread::JoinHandle,
@@ -15,7 +15,11 @@ use std::{
 
 use tracing::error;
 
-use crate::{clock, metrics::Metrics};
+use crate::{
+    clock,
+    degraded::{Degraded, Standing},
+    metrics::Metrics,
+};
 
 mod record;
 
@@ -37,6 +41,7 @@ pub enum Target {
 pub struct Audit {
     queue: SyncSender<Message>,
     metrics: Arc<Metrics>,
+    degraded: Arc<OnceLock<Degraded>>,
 }
 
 /// The writing end; [`AuditWriter::close`] writes what is queued.
@@ -47,7 +52,8 @@ pub struct AuditWriter {
 
 enum Message {
     Close,
-    Record(Box<Record>),
+    /// With the state in which it was made, if something was wrong.
+    Record(Box<Record>, Option<Standing>),
 }
 
 /// How often queued records are fetched; the queue must hold what comes in between.
@@ -70,13 +76,22 @@ pub fn open(target: &Target, capacity: usize, metrics: Arc<Metrics>) -> io::Resu
     let counted = Arc::clone(&metrics);
     let thread =
         std::thread::Builder::new().name("audit".to_owned()).spawn(move || write_all(sink, &records, &counted))?;
-    Ok((Audit { queue: queue.clone(), metrics }, AuditWriter { queue, thread }))
+    let degraded = Arc::default();
+    Ok((Audit { queue: queue.clone(), metrics, degraded }, AuditWriter { queue, thread }))
 }
 
 impl Audit {
+    /// From now on every record says if it was made in a degraded state.
+    pub fn watch(&self, degraded: Degraded) {
+        // A second one would be the same: a process has one log.
+        let _ = self.degraded.set(degraded);
+    }
+
     /// Queues a record; one that finds the queue full is lost and counted.
     pub fn record(&self, record: Record) {
-        match self.queue.try_send(Message::Record(Box::new(record))) {
+        let standing = self.degraded.get().map(|degraded| degraded.assess(Instant::now()));
+        let standing = standing.filter(|standing| standing.trouble.is_some());
+        match self.queue.try_send(Message::Record(Box::new(record), standing)) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.metrics.lose_audit(1, clock::now()),
         }
@@ -156,7 +171,7 @@ impl<'m> Writer<'m> {
     }
 
     fn take(&mut self, message: Message) {
-        let Message::Record(record) = message else {
+        let Message::Record(record, standing) = message else {
             self.is_closed = true;
             return;
         };
@@ -164,7 +179,10 @@ impl<'m> Writer<'m> {
             self.due = Instant::now() + FLUSH_AFTER;
         }
         self.line.clear();
-        let written = record.write_line(&mut self.line).and_then(|()| self.out.write_all(&self.line));
+        let written = record
+            .write_line(&mut self.line)
+            .map(|()| standing.iter().for_each(|it| record::add_standing(&mut self.line, it)))
+            .and_then(|()| self.out.write_all(&self.line));
         self.unflushed = self.unflushed.saturating_add(1);
         if let Err(cause) = written {
             give_up(std::mem::take(&mut self.unflushed), &cause, self.metrics);
@@ -243,7 +261,7 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         let (queue, records) = channel();
         for _ in 0..3 {
-            queue.send(Message::Record(Box::new(change("x")))).unwrap();
+            queue.send(Message::Record(Box::new(change("x")), None)).unwrap();
         }
         drop(queue);
         write_all(Box::new(Full), &records, &metrics);
@@ -270,7 +288,7 @@ mod tests {
     fn a_full_queue_loses_records_and_says_so() {
         let metrics = Arc::new(Metrics::new().unwrap());
         let (queue, _kept) = sync_channel(1);
-        let audit = Audit { queue, metrics: Arc::clone(&metrics) };
+        let audit = Audit { queue, metrics: Arc::clone(&metrics), degraded: Arc::default() };
         audit.record(change("kept"));
         audit.record(change("lost"));
         assert_eq!(metrics.audit_lost.get(), 1);

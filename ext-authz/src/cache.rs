@@ -56,6 +56,15 @@ impl DecisionCache {
         answer
     }
 
+    /// The decision kept for requests like this one, if it still holds at `now`.
+    pub fn get(&self, admitted: &Admitted<'_>, now: Timestamp) -> Option<Answer> {
+        let mut key = KEY.take();
+        admitted.write_key(&mut key);
+        let kept = self.entries.get(key.as_slice()).filter(|kept| kept.decision.holds_at(now));
+        KEY.replace(key);
+        kept.map(|kept| Answer { decision: kept.decision, cached: true })
+    }
+
     fn by_key(
         &self,
         key: &[u8],

@@ -1,11 +1,11 @@
 //! The request path, free of any transport: identity, gate, cache, policy, in this order; it has no error to return.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use authz_core::{
     decision::{Decision, DecisionId},
     facts::{Facts, Presented},
-    gate::{Denial, Principal},
+    gate::{Admitted, Denial, Principal},
     plan::PolicyDigest,
     reason::Reason,
     scope::Scope,
@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     cache::{Answer, DecisionCache},
+    degraded::{Conduct, Degraded, Standing},
     identity::{Identified, PresentedCertificate, Refusal, TrustDigest, Verifier},
     state::{Live, State},
 };
@@ -25,6 +26,7 @@ pub struct Checker {
     state: Arc<State>,
     verifier: Arc<Verifier>,
     cache: DecisionCache,
+    degraded: Degraded,
 }
 
 /// One decided request.
@@ -40,6 +42,8 @@ pub struct Outcome {
     pub policy: Option<PolicyDigest>,
     /// The revoked scope, where that is the reason.
     pub revoked: Option<Scope>,
+    /// The state in which it was decided.
+    pub standing: Standing,
 }
 
 /// Which part of the request path gave the answer.
@@ -69,8 +73,8 @@ impl Source {
 
 impl Checker {
     /// A checker over these parts.
-    pub fn new(state: Arc<State>, verifier: Arc<Verifier>, cache: DecisionCache) -> Self {
-        Self { state, verifier, cache }
+    pub fn new(state: Arc<State>, verifier: Arc<Verifier>, cache: DecisionCache, degraded: Degraded) -> Self {
+        Self { state, verifier, cache, degraded }
     }
 
     /// What is remembered.
@@ -92,31 +96,48 @@ impl Checker {
 
     /// Decides one request.
     pub fn decide(&self, facts: &Facts<'_>, now: Timestamp) -> Outcome {
+        let standing = self.standing();
         let snapshot = self.state.load();
         match snapshot.live() {
-            Some(live) => self.judge(live, facts, now),
-            None => refused(Decision::refuse(fresh_id(), Reason::NotReady), None),
+            Some(live) => self.judge(live, facts, now, standing),
+            None => refused(Decision::refuse(fresh_id(), Reason::NotReady), None, standing),
         }
     }
 
-    fn judge(&self, live: Live<'_>, facts: &Facts<'_>, now: Timestamp) -> Outcome {
+    fn judge(&self, live: Live<'_>, facts: &Facts<'_>, now: Timestamp, standing: Standing) -> Outcome {
         match live.gate().admit(facts, now) {
             Ok(admitted) => {
-                let evaluate = || live.policy().evaluate(&admitted, fresh_id(), now);
-                let Answer { decision, cached } = match admitted.principal() {
-                    Principal::Workload(_) => self.cache.get_with(&admitted, now, evaluate),
-                    // Nobody's stranger can fill the cache.
-                    Principal::Unverified(_) => Answer { decision: Arc::new(evaluate()), cached: false },
+                let Some(Answer { decision, cached }) = self.answer(live, &admitted, now, standing) else {
+                    return refused(Decision::refuse(fresh_id(), standing.reason()), Some(live), standing);
                 };
                 let source = if cached { Source::Cache } else { Source::Policy };
-                Outcome { decision, source, seq: live.seq(), policy: Some(live.digest()), revoked: None }
+                Outcome { decision, source, seq: live.seq(), policy: Some(live.digest()), revoked: None, standing }
             }
             Err(denial) => {
                 let holds_until = revoked_until(live, &denial, facts, now);
                 let decision = Decision { holds_until, ..Decision::refuse(fresh_id(), denial.reason) };
-                Outcome { revoked: denial.scope, ..refused(decision, Some(live)) }
+                Outcome { revoked: denial.scope, ..refused(decision, Some(live), standing) }
             }
         }
+    }
+
+    /// The decision remembered or made; nothing, if none may be given in the state that the sidecar is in.
+    fn answer(&self, live: Live<'_>, admitted: &Admitted<'_>, now: Timestamp, standing: Standing) -> Option<Answer> {
+        let evaluate = || live.policy().evaluate_on_view(admitted, fresh_id(), now, standing.view_age_millis());
+        match (standing.conduct(), admitted.principal()) {
+            (Some(Conduct::Deny), _) | (Some(Conduct::Cached), Principal::Unverified(_)) => None,
+            (Some(Conduct::Cached), Principal::Workload(_)) => self.cache.get(admitted, now),
+            // Nobody's stranger can fill the cache, and neither can what depends on the age of the view.
+            (Some(Conduct::Policy), _) | (None, Principal::Unverified(_)) => {
+                Some(Answer { decision: Arc::new(evaluate()), cached: false })
+            }
+            (None, Principal::Workload(_)) => Some(self.cache.get_with(admitted, now, evaluate)),
+        }
+    }
+
+    /// The state that the sidecar is in.
+    pub fn standing(&self) -> Standing {
+        self.degraded.assess(Instant::now())
     }
 
     /// How many decisions are cached, about.
@@ -135,11 +156,11 @@ fn revoked_until(live: Live<'_>, denial: &Denial, facts: &Facts<'_>, now: Timest
 }
 
 /// A denial that nobody may reuse.
-fn refused(decision: Decision, live: Option<Live<'_>>) -> Outcome {
+fn refused(decision: Decision, live: Option<Live<'_>>, standing: Standing) -> Outcome {
     Outcome {
         decision: Arc::new(decision),
         source: Source::Gate,
-
+        standing,
         seq: live.map_or(Seq::default(), |live| live.seq()),
         policy: live.map(|live| live.digest()),
         revoked: None,

@@ -8,6 +8,7 @@ use std::{
 mod audit;
 mod cache;
 mod control;
+mod degraded;
 mod drain;
 mod environment;
 mod error;
@@ -18,6 +19,7 @@ mod knob;
 mod link;
 mod listen;
 mod log;
+mod nats;
 mod policy;
 mod reader;
 mod scalar;
@@ -30,6 +32,7 @@ mod workload_api;
 pub use audit::AuditConfig;
 pub use cache::CacheConfig;
 pub use control::ControlConfig;
+pub use degraded::DegradedConfig;
 pub use drain::DrainConfig;
 pub use environment::Environment;
 pub use error::{ConfigError, ConfigErrors};
@@ -38,6 +41,7 @@ pub use knob::{Knob, KnobDefault};
 pub use link::LinkConfig;
 pub use listen::{AdminListener, ListenConfig, MtlsListener, TcpListener, TlsVersion, UnixSocket};
 pub use log::{LogConfig, LogFormat};
+pub use nats::{NatsConfig, NatsLogin};
 pub use policy::PolicyConfig;
 pub use service::ServiceConfig;
 pub use signals::SignalsConfig;
@@ -63,6 +67,8 @@ pub struct Config {
     pub control: ControlConfig,
     /// Where revocations are kept.
     pub signals: SignalsConfig,
+    /// What happens while revocations can't be known or taken.
+    pub degraded: DegradedConfig,
     /// What filters may do.
     pub link: LinkConfig,
     /// Where decisions are accounted for.
@@ -118,6 +124,7 @@ impl Config {
             (ServiceConfig::read(reader), IdentityConfig::read(reader), PolicyConfig::read(reader));
         let (cache, listen, signals) =
             (CacheConfig::read(reader), ListenConfig::read(reader), SignalsConfig::read(reader));
+        let degraded = DegradedConfig::read(reader);
         let (link, audit, log, drain) =
             (LinkConfig::read(reader), AuditConfig::read(reader), LogConfig::read(reader), DrainConfig::read(reader));
         let control = ControlConfig::read(reader);
@@ -132,6 +139,7 @@ impl Config {
             listen: listen?,
             control: control?,
             signals: signals?,
+            degraded: degraded?,
             link: link?,
             audit: audit?,
             log: log?,
@@ -163,6 +171,8 @@ pub fn knobs() -> impl Iterator<Item = &'static Knob> {
         listen::KNOBS,
         control::KNOBS,
         signals::KNOBS,
+        nats::KNOBS,
+        degraded::KNOBS,
         link::KNOBS,
         audit::KNOBS,
         log::KNOBS,

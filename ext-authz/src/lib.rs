@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod degraded;
 pub mod envoy_lint;
 pub mod files;
 pub mod filters;

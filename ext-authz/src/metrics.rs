@@ -8,17 +8,19 @@ use authz_core::{
     time::Timestamp,
 };
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder, core::Collector,
+    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder, core::Collector,
 };
 
 use self::bundles::BundleGauges;
 use crate::{
     check::Source,
     control::{self, UseResult},
+    degraded::Condition,
     filters::session::Contradiction,
     identity::{Origin, TrustStore, workload_api::Feed},
     policy::control::ControlAction,
+    signals::fleet::follower::Refusal,
     state::Part,
     tls::{Listener, Outcome},
 };
@@ -89,6 +91,12 @@ pub struct Metrics {
     pub signals: IntCounterVec,
     /// 1 while signals are taken.
     pub takes_signals: IntGauge,
+    /// 1 for the degraded state that the sidecar is in.
+    pub degraded: IntGaugeVec,
+    /// Entries that the log holds.
+    pub log_entries: IntGauge,
+    /// Entries that compaction removed.
+    pub log_compacted: IntCounter,
     /// The last position of the log.
     pub log_seq: IntGauge,
     /// Scopes revoked now.
@@ -122,9 +130,21 @@ pub struct Metrics {
     /// Requests of peers that may not go on, by listener and result.
     pub tls_refused_requests: IntCounterVec,
     /// Age of the knowledge of the log.
-    pub view_age: IntGauge,
+    pub view_age: Gauge,
     /// 1 while a stream of the Workload API is open and has brought a message.
     pub workload_api_up: IntGaugeVec,
+    /// 1 while the stream of the fleet is followed.
+    pub fleet_connected: IntGauge,
+    /// Connections to the stream of the fleet, by what became of them.
+    pub fleet_connects: IntCounterVec,
+    /// The end of the stream of the fleet.
+    pub fleet_end: IntGauge,
+    /// Signals that were published again.
+    pub fleet_publish_retries: IntCounter,
+    /// Times the stream of the fleet was refused, by why.
+    pub fleet_refusals: IntCounterVec,
+    /// 1 while it is refused.
+    pub fleet_refused: IntGauge,
     /// What is held from the Workload API, by kind.
     pub workload_api_held: IntGaugeVec,
     /// What the streams of the Workload API brought, by stream and result.
@@ -161,6 +181,9 @@ impl Metrics {
             resyncs: make.counter("countersign_filter_resyncs_total")?,
             signals: make.counters("countersign_signals_total", &["kind"])?,
             takes_signals: make.gauge("countersign_takes_signals")?,
+            degraded: make.gauges("countersign_degraded", &["condition"])?,
+            log_entries: make.gauge("countersign_log_entries")?,
+            log_compacted: make.counter("countersign_log_compacted_entries_total")?,
             log_seq: make.gauge("countersign_log_seq")?,
             revocations: make.gauge("countersign_revocations")?,
             policy_reloads: make.counters("countersign_policy_reloads_total", &["result"])?,
@@ -176,9 +199,15 @@ impl Metrics {
             ready: make.gauges("countersign_ready", &["part"])?,
             tls_handshakes: make.counters("countersign_tls_handshakes_total", &["listener", "result"])?,
             tls_refused_requests: make.counters("countersign_tls_refused_requests_total", &["listener", "result"])?,
-            view_age: make.gauge("countersign_view_age_seconds")?,
+            view_age: make.float("countersign_view_age_seconds")?,
             svid_reloads: make.counters("countersign_svid_reloads_total", &["result"])?,
             own_svid_expires: make.gauge("countersign_own_svid_expiration_timestamp_seconds")?,
+            fleet_connected: make.gauge("countersign_fleet_connected")?,
+            fleet_connects: make.counters("countersign_fleet_connects_total", &["result"])?,
+            fleet_end: make.gauge("countersign_fleet_end_seq")?,
+            fleet_publish_retries: make.counter("countersign_fleet_publish_retries_total")?,
+            fleet_refusals: make.counters("countersign_fleet_refusals_total", &["reason"])?,
+            fleet_refused: make.gauge("countersign_fleet_refused")?,
             workload_api_up: make.gauges("countersign_workload_api_up", &["stream"])?,
             workload_api_held: make.gauges("countersign_workload_api_held", &["kind"])?,
             workload_api_updates: make.counters("countersign_workload_api_updates_total", &["stream", "result"])?,
@@ -244,6 +273,9 @@ impl Metrics {
         for event in ["deny", "miss", "reset", "stale"] {
             self.filter_events.with_label_values(&[event]);
         }
+        for condition in Condition::ALL {
+            self.degraded.with_label_values(&[condition.as_str()]);
+        }
         for reason in ["refused", "stuck"] {
             self.filters_cut.with_label_values(&[reason]);
         }
@@ -265,6 +297,12 @@ impl Metrics {
             for result in ["accepted", "failed", "refused"] {
                 self.bundle_fetches.with_label_values(&[origin.as_str(), result]);
             }
+        }
+        for result in ["connected", "failed", "lost"] {
+            self.fleet_connects.with_label_values(&[result]);
+        }
+        for reason in Refusal::NAMES {
+            self.fleet_refusals.with_label_values(&[reason]);
         }
         for part in Part::ALL {
             self.ready.with_label_values(&[part.as_str()]).set(0);
@@ -351,6 +389,10 @@ impl Maker<'_> {
 
     fn gauge(&self, name: &str) -> Result<IntGauge, prometheus::Error> {
         self.register(IntGauge::new(name, Self::help(name))?)
+    }
+
+    fn float(&self, name: &str) -> Result<Gauge, prometheus::Error> {
+        self.register(Gauge::new(name, Self::help(name))?)
     }
 
     fn gauges(&self, name: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {

@@ -5,17 +5,19 @@ use std::{
     time::{Duration, Instant},
 };
 
+use authz_core::signal::Seq;
 use tokio::{sync::watch, task::JoinSet};
 use tracing::{error, info, warn};
 
 use crate::{
     admin::{self, Admin},
-    audit::{self, Audit, AuditWriter, Record, SignalRecord},
+    audit::{self, Audit, AuditWriter, Change, Record, SignalRecord},
     cache::DecisionCache,
     check::Checker,
     clock,
-    config::Config,
+    config::{Config, NatsConfig},
     control::Guard,
+    degraded::Degraded,
     filters::Filters,
     grpc::{desk::Desk, watch::Watching},
     identity::{
@@ -25,15 +27,18 @@ use crate::{
     metrics::Metrics,
     policy::PolicyError,
     readiness::Readiness,
-    signals::{Entry, Log, LogError, SignalPlane, SubmitError},
+    signals::{Entry, JoinError, Log, LogError, SignalPlane, SubmitError},
     socket::UnboundSocket,
     state::State,
     status::{LogNews, Overview, PolicyNews},
 };
 
 mod control_policies;
+mod degraded;
 mod federation;
+mod fleet;
 mod health;
+mod log;
 mod own;
 mod policies;
 mod servers;
@@ -55,6 +60,9 @@ pub enum SidecarError {
     /// The log of signals can't be opened.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// What the log holds can't be brought into the stream of the fleet.
+    #[error(transparent)]
+    Join(#[from] JoinError),
     /// A metric is wrong: a fault of ours.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -97,6 +105,7 @@ pub(crate) struct Parts {
     watching: Arc<Watching>,
     readiness: Readiness,
     overview: Arc<Overview>,
+    degraded: Degraded,
 }
 
 /// How often revocations that are over are forgotten.
@@ -130,31 +139,32 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), S
 async fn build(config: &Config, metrics: Arc<Metrics>, audit: Audit, guard: Arc<Guard>) -> Result<Parts, SidecarError> {
     let state = Arc::new(State::default());
     let verifier = Arc::new(Verifier::new(Bundles::default(), config.identity.forwarding.clone()));
-    let longest = config.policy.decision_ttl.max(config.policy.deny_ttl);
-    let cache = DecisionCache::new(config.cache.max_decisions, longest);
-    let checker = Arc::new(Checker::new(Arc::clone(&state), Arc::clone(&verifier), cache));
+    let log = fleet::joined(open_log(config, &audit).await?, config).await?;
+    // Filters that an earlier run left behind may still answer on its leases.
+    let unknown_until = (!log.is_fresh()).then(|| Instant::now() + config.link.lease);
+    let plane = Arc::new(start_plane(log, config.signals.nats.as_ref(), &state, audit.clone(), Arc::clone(&metrics))?);
+    let degraded = Degraded::new(config.degraded, Arc::clone(&plane));
+    audit.watch(degraded.clone());
+    let checker = Checker::new(Arc::clone(&state), Arc::clone(&verifier), cache(config), degraded.clone());
     let desk = Arc::new(Desk {
-        checker,
+        checker: Arc::new(checker),
         metrics: Arc::clone(&metrics),
         audit: audit.clone(),
         service: Arc::from(config.service.name.as_str()),
     });
-    let log = open_log(config).await?;
-    // Filters that an earlier run left behind may still answer on its leases.
-    let unknown_until = (!log.is_fresh()).then(|| Instant::now() + config.link.lease);
-    let plane = start_plane(log, &state, audit.clone(), Arc::clone(&metrics))?;
     let watching = Arc::new(Watching {
         state: Arc::clone(&state),
-        plane: Arc::new(plane),
+        plane,
         filters: Filters::new(unknown_until),
         metrics: Arc::clone(&metrics),
         audit: audit.clone(),
         lease: config.link.lease,
+        degraded: degraded.clone(),
         log_news: LogNews::default(),
     });
     let (trust, own) = (TrustStore::default(), OwnIdentity::default());
     let needed = (!config.listen.needing_own_svid().is_empty()).then(|| own.clone());
-    let readiness = Readiness::new(Arc::clone(&state), Arc::clone(&watching.plane), needed);
+    let readiness = Readiness::new(Arc::clone(&state), Arc::clone(&watching.plane), needed, degraded.clone());
     let (lists, jwt_bundles) = (RevocationLists::default(), JwtBundles::default());
     metrics.show_bundles(trust.clone())?;
     let overview = Arc::new(Overview {
@@ -184,11 +194,17 @@ async fn build(config: &Config, metrics: Arc<Metrics>, audit: Audit, guard: Arc<
         watching,
         readiness,
         overview,
+        degraded,
     })
 }
 
+fn cache(config: &Config) -> DecisionCache {
+    let longest = config.policy.decision_ttl.max(config.policy.deny_ttl);
+    DecisionCache::new(config.cache.max_decisions, longest)
+}
+
 /// Opens the log; while another process holds it, waits for that process to end.
-async fn open_log(config: &Config) -> Result<Log, SidecarError> {
+async fn open_log(config: &Config, audit: &Audit) -> Result<Log, SidecarError> {
     let deadline = tokio::time::Instant::now() + LOG_PATIENCE;
     let mut told = false;
     loop {
@@ -199,16 +215,34 @@ async fn open_log(config: &Config) -> Result<Log, SidecarError> {
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
-            opened => return Ok(opened?),
+            opened => {
+                let log = opened?;
+                if log.is_unwitnessed() {
+                    audit.record(Record::Change(unwitnessed(log.head())));
+                }
+                return Ok(log);
+            }
         }
     }
 }
 
+/// The record of a log that somebody put there: it may be an old copy.
+fn unwitnessed(head: Seq) -> Change {
+    let detail = format!("taken without its witness, it ends at signal {head}: whatever came later is not revoked");
+    Change { at: clock::now(), what: "log", result: "accepted", detail }
+}
+
 /// Replays the log into the state; from then on every new signal takes effect there before anybody hears of it.
-fn start_plane(log: Log, state: &Arc<State>, audit: Audit, metrics: Arc<Metrics>) -> Result<SignalPlane, LogError> {
+fn start_plane(
+    log: Log,
+    fleet: Option<&NatsConfig>,
+    state: &Arc<State>,
+    audit: Audit,
+    metrics: Arc<Metrics>,
+) -> Result<SignalPlane, LogError> {
     let replayed = log.head();
-    let applied = Arc::clone(state);
-    let plane = SignalPlane::start(log, move |entries: &mut [Entry]| {
+    let (applied, shared) = (Arc::clone(state), Arc::clone(&metrics));
+    let apply = move |entries: &mut [Entry]| {
         applied.apply(entries);
         for entry in entries.iter().filter(|entry| entry.seq > replayed) {
             metrics.signals.with_label_values(&[entry.signal.action.as_str()]).inc();
@@ -218,9 +252,17 @@ fn start_plane(log: Log, state: &Arc<State>, audit: Audit, metrics: Arc<Metrics>
                 outcome: entry.outcome,
             }));
         }
-    })?;
+    };
+    let plane = match fleet {
+        Some(fleet) => SignalPlane::follow(log, apply, fleet.clone(), shared)?,
+        None => SignalPlane::start(log, apply)?,
+    };
     state.expire(clock::now());
-    state.set_replayed();
+    // The last entries may have been removed.
+    state.reach(plane.head());
+    if plane.fleet().is_none() {
+        state.set_replayed();
+    }
     info!(head = replayed.0, "signal log replayed");
     Ok(plane)
 }
@@ -250,7 +292,10 @@ async fn serve(config: &Config, parts: Parts, stop: impl Future<Output = ()>) ->
         let control = control_policies::keep(config.control_files(), Arc::clone(&parts), stopped.clone());
         tasks.spawn(named("control policy", control));
     }
+    tasks.spawn(named("degraded states", degraded::keep(Arc::clone(&parts), stopped.clone())));
     tasks.spawn(named("expiry", expire(Arc::clone(&parts), stopped.clone())));
+    tasks.spawn(named("fleet", fleet::catch_up(Arc::clone(&parts), stopped.clone())));
+    tasks.spawn(named("signal log", log::keep(Arc::clone(&parts), stopped.clone())));
     let early = tokio::select! {
         () = stop => None,
         ended = tasks.join_next() => ended,

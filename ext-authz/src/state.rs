@@ -7,7 +7,7 @@ use authz_core::{
     gate::Gate,
     plan::PolicyDigest,
     revocation::RevocationSet,
-    signal::{Action, MAX_LATENESS_MS, Seq},
+    signal::{Action, Seq, settled_before},
     standing::Standings,
     time::Timestamp,
 };
@@ -23,9 +23,6 @@ pub struct Snapshot {
     policy: Option<Arc<CompiledPolicies>>,
     trust: Option<TrustDigest>,
 }
-
-/// How far apart the clocks of those may be who accept signals.
-const SKEW_MS: u64 = 60 * 60 * 1000;
 
 /// What is known of the log.
 #[derive(Clone, Default)]
@@ -183,6 +180,11 @@ impl State {
         self.update(|snapshot| snapshot.replayed = true);
     }
 
+    /// Notes that there is nothing to apply up to `seq` that has not been applied: what is missing there mattered no more.
+    pub fn reach(&self, seq: Seq) {
+        self.update(|snapshot| snapshot.view.seq = snapshot.view.seq.max(seq));
+    }
+
     /// Applies the next entries of the log together, and notes in each what it changed; every request that loads
     /// afterwards sees them.
     pub fn apply(&self, entries: &mut [Entry]) {
@@ -192,7 +194,7 @@ impl State {
     /// Forgets revocations that are over, and what nothing that may still arrive could contradict; returns how many
     /// revoked scopes left.
     pub fn expire(&self, now: Timestamp) -> usize {
-        let settled = Timestamp::from_millis(now.as_millis().saturating_sub(MAX_LATENESS_MS + SKEW_MS));
+        let settled = settled_before(now);
         let mut gone = 0;
         self.update(|snapshot| {
             gone = snapshot.view.revocations.expire(now);

@@ -15,6 +15,8 @@ use countersign::{
     audit::{self, Target},
     cache::DecisionCache,
     check::Checker,
+    config::DegradedConfig,
+    degraded::{Conduct, Degraded},
     filters::Filters,
     grpc::{desk::Desk, link::LinkService, watch::Watching},
     identity::{Bundle, Bundles, Forwarding, Verifier},
@@ -22,6 +24,7 @@ use countersign::{
     policy::{self, Source, Sources},
     signals::{Log, SignalPlane},
     state::State,
+    status::LogNews,
 };
 use tokio::{runtime::Runtime, sync::watch};
 
@@ -76,6 +79,8 @@ pub fn link_service() -> LinkService {
         metrics: Arc::clone(&desk.metrics),
         audit: desk.audit.clone(),
         lease: Duration::from_secs(1),
+        degraded: degraded(),
+        log_news: LogNews::default(),
     };
     LinkService::new(desk, Arc::new(watching), watch::Sender::new(false).subscribe())
 }
@@ -102,8 +107,13 @@ fn build(state: Arc<State>) -> Desk {
     // Written until the process ends.
     std::mem::forget(writer);
     let cache = DecisionCache::new(1000, Duration::from_secs(60));
-    let checker = Arc::new(Checker::new(state, Arc::new(verifier(false)), cache));
+    let checker = Arc::new(Checker::new(state, Arc::new(verifier(false)), cache, degraded()));
     Desk { checker, metrics, audit, service: Arc::from("shop") }
+}
+
+fn degraded() -> Degraded {
+    let (log_lost, store_unwritable) = (Conduct::Deny, Conduct::Policy);
+    Degraded::never(DegradedConfig { max_view_age: Duration::from_secs(30), log_lost, store_unwritable })
 }
 
 fn sources() -> Sources {

@@ -3,10 +3,12 @@
 mod raw;
 mod stream;
 mod tls;
+mod websocket;
 
 pub use raw::RawConnection;
 pub use stream::{Chunk, OpenStream};
 pub(crate) use tls::certified_key;
+pub use websocket::WebSocket;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -173,7 +175,12 @@ impl Connection {
 
     /// Sends `GET path` and hands out the body as it comes.
     pub async fn stream(&mut self, path: &str) -> Result<OpenStream, ClientError> {
-        Ok(OpenStream::new(self.exchange(request(path)).await?))
+        self.open(request(path)).await
+    }
+
+    /// Sends `request` and hands out the body as it comes.
+    pub async fn open(&mut self, request: Request<Full<Bytes>>) -> Result<OpenStream, ClientError> {
+        Ok(OpenStream::new(self.exchange(request).await?))
     }
 
     /// Whether the other side has closed it, or is about to.

@@ -27,6 +27,14 @@ pub struct Envoy {
     dir: TempDir,
     admin: Door,
     address: SocketAddr,
+    boot: Boot,
+}
+
+/// What it runs on, to run it again.
+struct Boot {
+    config: PathBuf,
+    concurrency: u32,
+    drain_seconds: u32,
 }
 
 impl Envoy {
@@ -35,27 +43,19 @@ impl Envoy {
         EnvoyBuilder::new(&crate::root().join("envoy").join(format!("{name}.yaml")))
     }
 
-    async fn boot(dir: TempDir, config: &Path, concurrency: u32, drain_seconds: u32) -> Self {
-        let mut command = Command::new(binary());
-        command.arg("--config-path").arg(config).args(["--concurrency", &concurrency.to_string()]);
-        command.args(["--drain-time-s", &drain_seconds.to_string()]);
-        // Without a base id of its own an Envoy meddles with the others of this machine; access logs must not lag.
-        command.args([
-            "--use-dynamic-base-id",
-            "--file-flush-interval-msec",
-            "20",
-            "--component-log-level",
-            "main:warning",
-        ]);
-        let mut process = Process::spawn("envoy", &mut command, &dir.path().join("envoy.log"));
+    async fn boot(dir: TempDir, config: PathBuf, (concurrency, drain_seconds): (u32, u32)) -> Self {
+        let boot = Boot { config, concurrency, drain_seconds };
+        let mut process = boot.spawn(dir.path());
         let admin = Door::Unix(admin_socket(dir.path()));
-        eventually("live Envoy", async || {
-            process.must_run();
-            admin::is_live(&admin).await.then_some(())
-        })
-        .await;
-        let address = admin::first_listener(&admin).await;
-        Self { process, dir, admin, address }
+        let address = until_live(&mut process, &admin).await;
+        Self { process, dir, admin, address, boot }
+    }
+
+    /// Kills it and runs it again on the same configuration; a listener on port 0 gets another address.
+    pub async fn restart(&mut self) {
+        self.process.kill();
+        self.process = self.boot.spawn(self.dir.path());
+        self.address = until_live(&mut self.process, &self.admin).await;
     }
 
     /// Where its first listener accepts.
@@ -126,6 +126,33 @@ impl Envoy {
     pub fn trust(&self, authorities: &[&Authority]) {
         template::write_bundles(self.dir.path(), &bundle_map_json(authorities));
     }
+}
+
+impl Boot {
+    fn spawn(&self, dir: &Path) -> Process {
+        let mut command = Command::new(binary());
+        command.arg("--config-path").arg(&self.config).args(["--concurrency", &self.concurrency.to_string()]);
+        command.args(["--drain-time-s", &self.drain_seconds.to_string()]);
+        // Without a base id of its own an Envoy meddles with the others of this machine; access logs must not lag.
+        command.args([
+            "--use-dynamic-base-id",
+            "--file-flush-interval-msec",
+            "20",
+            "--component-log-level",
+            "main:warning",
+        ]);
+        Process::spawn("envoy", &mut command, &dir.join("envoy.log"))
+    }
+}
+
+/// Waits until Envoy has finished its start, and asks where it listens.
+async fn until_live(process: &mut Process, admin: &Door) -> SocketAddr {
+    eventually("live Envoy", async || {
+        process.must_run();
+        admin::is_live(admin).await.then_some(())
+    })
+    .await;
+    admin::first_listener(admin).await
 }
 
 /// Has Envoy read a configuration without running it.

@@ -13,16 +13,19 @@ pub mod agent;
 pub mod authorizer;
 pub mod bundle_endpoint;
 pub mod client;
+pub mod control;
 pub mod demo;
 pub mod door;
 pub mod envoy;
 pub mod eventually;
 pub mod mesh;
+pub mod nats;
 pub mod pki;
 pub mod process;
 pub mod sidecar;
 pub mod tcp_service;
 pub mod upstream;
+pub mod websocket;
 
 use std::path::PathBuf;
 

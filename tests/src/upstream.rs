@@ -1,5 +1,10 @@
 //! A small real service (HTTP/1.1 and HTTP/2 without TLS) that says what reached it; it refuses nothing.
 
+mod grpc;
+mod socket;
+
+pub use grpc::GrpcUpstream;
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, stream};
 use http::{HeaderMap, Request, Response};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -21,7 +26,8 @@ use tokio::task::JoinHandle;
 use tokio::time::interval;
 use tokio_stream::wrappers::IntervalStream;
 
-/// The service: `/stream` sends a chunk every 50 ms for ever, anything else echoes the request as JSON.
+/// The service: `/stream` sends a chunk every 50 ms for ever, `/download` [`DOWNLOAD`] bytes as fast as they are taken,
+/// `/websocket` is one, anything else echoes the request as JSON.
 pub struct Upstream {
     address: SocketAddr,
     counts: Arc<Counts>,
@@ -54,7 +60,7 @@ impl Upstream {
         self.counts.requests.load(Ordering::SeqCst)
     }
 
-    /// How many `/stream` responses it is sending now.
+    /// How many streams, downloads and WebSockets are open now.
     pub fn open_streams(&self) -> u64 {
         self.counts.open_streams.load(Ordering::SeqCst)
     }
@@ -85,7 +91,7 @@ async fn serve_connection(stream: TcpStream, counts: Arc<Counts>) {
     server.http1().max_headers(20_000);
     server.http2().max_header_list_size(1 << 24);
     // A connection that breaks is what many tests are about; the client's side of it is what they look at.
-    let _ = server.serve_connection(TokioIo::new(stream), service).await;
+    let _ = server.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
 }
 
 async fn answer(
@@ -93,8 +99,11 @@ async fn answer(
     counts: Arc<Counts>,
 ) -> Result<Response<BoxBody<Bytes, Infallible>>, Infallible> {
     counts.requests.fetch_add(1, Ordering::SeqCst);
-    if request.uri().path() == "/stream" {
-        return Ok(Response::new(ticks(counts)));
+    match request.uri().path() {
+        "/stream" => return Ok(Response::new(ticks(counts))),
+        "/download" => return Ok(Response::builder().header("content-length", DOWNLOAD).body(zeros(counts)).unwrap()),
+        "/websocket" => return Ok(socket::upgrade(request, counts).map(BodyExt::boxed)),
+        _ => {}
     }
     Ok(Response::builder().header("content-type", "application/json").body(echo(request).await).unwrap())
 }
@@ -127,6 +136,15 @@ fn ticks(counts: Arc<Counts>) -> BoxBody<Bytes, Infallible> {
     BodyExt::boxed(StreamBody::new(frames))
 }
 
+fn zeros(counts: Arc<Counts>) -> BoxBody<Bytes, Infallible> {
+    let open = OpenStream::new(counts);
+    let chunks = stream::iter(0..DOWNLOAD / CHUNK.len()).map(move |_| {
+        let _held_until_the_body_is_dropped = &open;
+        Ok(Frame::data(Bytes::from_static(&CHUNK)))
+    });
+    BodyExt::boxed(StreamBody::new(chunks))
+}
+
 struct OpenStream(Arc<Counts>);
 
 impl OpenStream {
@@ -142,4 +160,7 @@ impl Drop for OpenStream {
     }
 }
 
+/// More than the buffers between a service and a client who does not read can hold.
+pub const DOWNLOAD: usize = 256 << 20;
+static CHUNK: [u8; 64 << 10] = [0; 64 << 10];
 const TICK: Duration = Duration::from_millis(50);

@@ -20,7 +20,7 @@ use serde::{Serialize, Serializer};
 use serde_json::json;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::{check::Source, identity::Identified, metrics::Mode};
+use crate::{check::Source, degraded::Standing, identity::Identified, metrics::Mode};
 
 /// One line.
 pub enum Record {
@@ -38,13 +38,13 @@ pub enum Record {
     Signal(SignalRecord),
 }
 
-/// A new policy set, bundle set or SVID of our own.
+/// A new policy set, bundle set or SVID of our own, or a log that somebody put there.
 pub struct Change {
     /// When.
     pub at: Timestamp,
-    /// `policy`, `bundle` or `svid`.
+    /// `policy`, `bundle`, `log`, `svid` or `degraded`.
     pub what: &'static str,
-    /// `accepted`, `refused`, or `withdrawn` for what its source took back.
+    /// `accepted`, `refused`, `entered`, `left`, or `withdrawn` for what its source took back.
     pub result: &'static str,
     /// Digest or the like, or what is wrong.
     pub detail: String,
@@ -216,6 +216,19 @@ impl Record {
         };
         write_value(&value, line)
     }
+}
+
+/// Adds to a line that it was written in a degraded state, which one and what was done about it.
+pub(super) fn add_standing(line: &mut Vec<u8>, standing: &Standing) {
+    let Some(((condition, conduct), end)) = standing.trouble.zip(line.strip_suffix(b"}\n").map(<[u8]>::len)) else {
+        return;
+    };
+    let view_age_ms = standing.view_age.map_or_else(|| "null".to_owned(), |age| age.as_millis().to_string());
+    let (condition, conduct) = (condition.as_str(), conduct.as_str());
+    line.truncate(end);
+    line.extend_from_slice(
+        format!(",\"degraded\":\"{condition}\",\"conduct\":\"{conduct}\",\"view_age_ms\":{view_age_ms}}}\n").as_bytes(),
+    );
 }
 
 fn write_value(value: &impl Serialize, line: &mut Vec<u8>) -> io::Result<()> {

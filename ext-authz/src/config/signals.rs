@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::{
     knob::{Knob, KnobDefault},
+    nats::NatsConfig,
     reader::Reader,
     scalar,
 };
@@ -13,6 +14,8 @@ use super::{
 pub struct SignalsConfig {
     /// The file it is in.
     pub log: PathBuf,
+    /// The stream it is a replica of, in a fleet.
+    pub nats: Option<NatsConfig>,
 }
 
 pub(super) const KNOBS: &[Knob] = &[Knob::new(
@@ -23,6 +26,7 @@ pub(super) const KNOBS: &[Knob] = &[Knob::new(
 
 impl SignalsConfig {
     pub(super) fn read(reader: &Reader<'_>) -> Option<Self> {
-        Some(Self { log: reader.located(reader.value("signals.log", scalar::path)?) })
+        let (log, nats) = (reader.value("signals.log", scalar::path), NatsConfig::read(reader));
+        Some(Self { log: reader.located(log?), nats: nats? })
     }
 }

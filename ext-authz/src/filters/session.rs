@@ -86,6 +86,11 @@ pub struct Acknowledged {
 }
 
 impl Session {
+    /// Leases granted from now on are on these terms.
+    pub fn set_terms(&mut self, terms: Terms) {
+        self.terms = terms;
+    }
+
     /// A stream whose filter gets leases on these terms.
     pub fn new(terms: Terms) -> Self {
         Self { terms, basis: None, delivered: Seq(0), starting_over: false, enforced: Seq(0), owes_since: None }

@@ -21,7 +21,7 @@ use envoy_types::pb::{
 use tonic::Code;
 
 use super::desk::Answered;
-use crate::check::Outcome;
+use crate::{check::Outcome, degraded::Standing};
 
 /// Tells the service who calls. Set on every allowed request, over whatever the client sent.
 pub const CALLER_HEADER: &str = "x-countersign-caller";
@@ -92,6 +92,12 @@ fn header(key: &str, value: &str) -> HeaderValueOption {
     }
 }
 
+/// Milliseconds; null if the view was never whole in this process.
+fn view_age(standing: Standing) -> Value {
+    let millis = standing.view_age.map(|age| u32::try_from(age.as_millis()).unwrap_or(u32::MAX));
+    value(millis.map_or(Kind::NullValue(0), |millis| Kind::NumberValue(millis.into())))
+}
+
 /// For access logs and later filters, under `envoy.filters.http.ext_authz`.
 fn metadata(answered: &Answered) -> Struct {
     let outcome = &answered.outcome;
@@ -103,9 +109,11 @@ fn metadata(answered: &Answered) -> Struct {
         ("reason".to_owned(), text(decision.reason.as_str())),
         ("source".to_owned(), text(outcome.source.as_str())),
         ("policies".to_owned(), value(Kind::ListValue(ListValue { values: policies }))),
-        // The embedded log is this process's own: what it holds is in force.
-        ("view_age_ms".to_owned(), value(Kind::NumberValue(0.0))),
+        ("view_age_ms".to_owned(), view_age(outcome.standing)),
     ]);
+    if let Some(condition) = outcome.standing.condition() {
+        fields.insert("degraded".to_owned(), text(condition.as_str()));
+    }
     match &answered.identity {
         Ok(identified) => {
             let (caller, chain) = (identified.caller(), identified.chain());
@@ -148,8 +156,14 @@ mod tests {
             _ => Decision::refuse(DecisionId(7), reason),
         };
         let identity = Err(Refusal::new(Reason::CertificateMissing, "of a test"));
-        let outcome =
-            Outcome { decision: Arc::new(decision), source: Source::Gate, seq: Seq(0), policy: None, revoked: None };
+        let outcome = Outcome {
+            decision: Arc::new(decision),
+            source: Source::Gate,
+            seq: Seq(0),
+            policy: None,
+            revoked: None,
+            standing: Standing::FINE,
+        };
         check_response(&Answered { outcome, identity }, false)
     }
 

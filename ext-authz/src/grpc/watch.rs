@@ -20,6 +20,7 @@ use super::{
 use crate::{
     audit::{Audit, Change, Record},
     clock,
+    degraded::Degraded,
     filters::{
         FilterHandle, Filters, Probe,
         session::{self, Contradiction, MAX_INVALIDATIONS, Session, Start, Terms},
@@ -45,6 +46,8 @@ pub struct Watching {
     pub audit: Audit,
     /// How long a filter may answer from memory without hearing from us.
     pub lease: Duration,
+    /// Whether that is so now.
+    pub degraded: Degraded,
     /// What filters say against the log.
     pub log_news: LogNews,
 }
@@ -241,6 +244,7 @@ impl Watch {
     /// Books what a report says and answers it.
     async fn take(&mut self, handle: &FilterHandle, report: &Report) -> Result<(), End> {
         let now = Instant::now();
+        self.session.set_terms(Terms::of(self.shared.degraded.lease(self.shared.lease, now)));
         let heard = self.session.hear(report, now);
         if let Some(session::Acknowledged { seq, is_news }) = heard.acknowledged {
             handle.acked(seq, now);

@@ -83,6 +83,12 @@ pub const TABLE: &[MetricRow] = &[
         "Decisions made by the sidecar; source says whether the gate, the cache or the policies gave it.",
     ),
     row(
+        "countersign_degraded",
+        "gauge",
+        "condition",
+        "1 while the log is lost (log_lost) or takes no signals (store_unwritable): see degraded in the configuration.",
+    ),
+    row(
         "countersign_enforcement_seconds",
         "histogram",
         "",
@@ -110,6 +116,42 @@ pub const TABLE: &[MetricRow] = &[
     ),
     row("countersign_filters", "gauge", "", "Filter VMs connected now."),
     row(
+        "countersign_fleet_connected",
+        "gauge",
+        "",
+        "1 while the fleet's stream of signals is followed; 0 out of reach, refused, or without a fleet.",
+    ),
+    row(
+        "countersign_fleet_connects_total",
+        "counter",
+        "result",
+        "Connections to the fleet's stream: connected, failed, or lost afterwards.",
+    ),
+    row(
+        "countersign_fleet_end_seq",
+        "gauge",
+        "",
+        "The end of the fleet's stream as last heard; what it is above countersign_log_seq is still to come.",
+    ),
+    row(
+        "countersign_fleet_publish_retries_total",
+        "counter",
+        "",
+        "Signals published again because their acknowledgement did not come, or another had their id.",
+    ),
+    row(
+        "countersign_fleet_refusals_total",
+        "counter",
+        "reason",
+        "Times the fleet's stream was refused: shorter than seen, another history, made anew, purged, unfit; alert on any.",
+    ),
+    row(
+        "countersign_fleet_refused",
+        "gauge",
+        "",
+        "1 while the fleet's stream is refused: alert, no revocation arrives.",
+    ),
+    row(
         "countersign_filters_cut_total",
         "counter",
         "reason",
@@ -122,6 +164,13 @@ pub const TABLE: &[MetricRow] = &[
         "Times that a connected filter had not put in force what it was told for the length of a lease.",
     ),
     row("countersign_leases_granted_total", "counter", "", "Leases granted to filters."),
+    row(
+        "countersign_log_compacted_entries_total",
+        "counter",
+        "",
+        "Entries taken out of the log of signals because they mattered no more.",
+    ),
+    row("countersign_log_entries", "gauge", "", "Entries that the log of signals holds, counted every 30 seconds."),
     row(
         "countersign_log_contradictions_total",
         "counter",
@@ -164,7 +213,12 @@ pub const TABLE: &[MetricRow] = &[
         "listener, result",
         "Requests on open TLS connections whose client was revoked or lost its trust since it came in.",
     ),
-    row("countersign_view_age_seconds", "gauge", "", "Age of the knowledge of the log; 0 with the embedded log."),
+    row(
+        "countersign_view_age_seconds",
+        "gauge",
+        "",
+        "Age of the knowledge of the log; 0 with a log of our own that can be written, +Inf before it was ever whole.",
+    ),
     row(
         "countersign_workload_api_held",
         "gauge",

@@ -107,14 +107,25 @@ impl CompiledPolicies {
         &self.warnings
     }
 
-    /// Decides an admitted request. It holds until the limit of the configuration, and not beyond the caller's credential.
+    /// Decides an admitted request while the view of the log is as it should be. It holds until the limit of the
+    /// configuration, and not beyond the caller's credential.
     pub fn evaluate(&self, admitted: &Admitted<'_>, id: DecisionId, now: Timestamp) -> Decision {
-        let (reason, policies) = self.judge(admitted, now);
+        self.evaluate_on_view(admitted, id, now, 0)
+    }
+
+    /// As [`CompiledPolicies::evaluate`], on a view of the log that is `view_age` milliseconds old. Unless that is 0 it
+    /// must not be reused: no key holds it.
+    pub fn evaluate_on_view(&self, admitted: &Admitted<'_>, id: DecisionId, now: Timestamp, view_age: i64) -> Decision {
+        let (reason, policies) = self.judge(admitted, now, view_age);
         let caller = match admitted.principal() {
             Principal::Unverified(unverified) => return decide_unverified(unverified, id, reason, policies),
             Principal::Workload(caller) => caller,
         };
-        let limit = if reason == Reason::Permit { self.limits.allow } else { self.limits.deny };
+        let limit = match reason {
+            _ if view_age != 0 => 0,
+            Reason::Permit => self.limits.allow,
+            _ => self.limits.deny,
+        };
         let holds_until = now.saturating_add_millis(limit).min(caller.credential().not_after());
         match reason {
             Reason::Permit => Decision::allow(id, policies, holds_until),
@@ -122,7 +133,7 @@ impl CompiledPolicies {
         }
     }
 
-    fn judge(&self, admitted: &Admitted<'_>, now: Timestamp) -> Judgement {
+    fn judge(&self, admitted: &Admitted<'_>, now: Timestamp, view_age: i64) -> Judgement {
         let is_connection = admitted.http().is_none();
         if is_connection && !self.permits_connections {
             return nobody(Reason::NoPermit);
@@ -138,7 +149,8 @@ impl CompiledPolicies {
         if candidates.peek().is_none() {
             return nobody(Reason::NoPermit);
         }
-        let context = match context::build(&method.context, admitted, self.callers.types()) {
+        let source = context::Source { admitted, types: self.callers.types(), view_age };
+        let context = match context::build(&method.context, source) {
             Ok(context) => context,
             Err(error) => return internal("context", &error),
         };

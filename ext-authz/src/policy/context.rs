@@ -15,25 +15,34 @@ use super::{
     vocabulary::Types,
 };
 
+/// What a context is filled from.
+#[derive(Copy, Clone)]
+pub(super) struct Source<'a> {
+    pub admitted: &'a Admitted<'a>,
+    pub types: &'a Types,
+    /// Milliseconds; 0 in every decision that may be reused.
+    pub view_age: i64,
+}
+
 /// The context of a request: what `shape` names, as far as the request has it.
-pub(super) fn build(shape: &Shape, admitted: &Admitted<'_>, types: &Types) -> Result<Context, Unexpected> {
+pub(super) fn build(shape: &Shape, source: Source<'_>) -> Result<Context, Unexpected> {
     let Shape::Record(attributes) = shape else { return Ok(Context::empty()) };
     let mut pairs = Vec::with_capacity(attributes.len());
     for (attribute, shape) in attributes {
-        if let Some(value) = value(shape, admitted, types)? {
+        if let Some(value) = value(shape, source)? {
             pairs.push((attribute.to_string(), value));
         }
     }
     Context::from_pairs(pairs).map_err(Unexpected::of)
 }
 
-fn value(shape: &Shape, admitted: &Admitted<'_>, types: &Types) -> Result<Option<RestrictedExpression>, Unexpected> {
+fn value(shape: &Shape, source: Source<'_>) -> Result<Option<RestrictedExpression>, Unexpected> {
     match shape {
-        Shape::Fact(fact) => Ok(fact_value(fact, admitted, types)),
+        Shape::Fact(fact) => Ok(fact_value(fact, source)),
         Shape::Record(attributes) => {
             let mut pairs = Vec::with_capacity(attributes.len());
             for (attribute, shape) in attributes {
-                if let Some(value) = value(shape, admitted, types)? {
+                if let Some(value) = value(shape, source)? {
                     pairs.push((attribute.to_string(), value));
                 }
             }
@@ -42,8 +51,9 @@ fn value(shape: &Shape, admitted: &Admitted<'_>, types: &Types) -> Result<Option
     }
 }
 
-fn fact_value(fact: &Fact, admitted: &Admitted<'_>, types: &Types) -> Option<RestrictedExpression> {
+fn fact_value(fact: &Fact, Source { admitted, types, view_age }: Source<'_>) -> Option<RestrictedExpression> {
     let read = match fact {
+        Fact::ViewAge => return Some(RestrictedExpression::new_long(view_age)),
         Fact::Method => return admitted.http().map(|http| text(http.method)),
         Fact::Read(read) => read,
     };

@@ -19,6 +19,8 @@ pub(super) enum Shape {
 pub(super) enum Fact {
     /// `:method`, which every key holds.
     Method,
+    /// How old the view of the log is: 0 in every decision that may be reused.
+    ViewAge,
     /// A fact that is only in the key if it is read.
     Read(Read),
 }
@@ -60,7 +62,7 @@ impl Shape {
     /// Every fact in this part that is in the key only if read.
     pub fn reads(&self) -> Vec<Read> {
         match self {
-            Self::Fact(Fact::Method) => Vec::new(),
+            Self::Fact(Fact::Method | Fact::ViewAge) => Vec::new(),
             Self::Fact(Fact::Read(read)) => vec![read.clone()],
             Self::Record(attributes) => attributes.values().flat_map(Self::reads).collect(),
         }
@@ -71,7 +73,7 @@ impl Shape {
         let Self::Record(attributes) = self else { return self.clone() };
         let kept = attributes.iter().filter(|(_, shape)| match shape {
             Self::Fact(Fact::Read(read)) => reads.contains(read),
-            Self::Fact(Fact::Method) | Self::Record(_) => true,
+            Self::Fact(Fact::Method | Fact::ViewAge) | Self::Record(_) => true,
         });
         Self::Record(kept.map(|(attribute, shape)| (attribute.clone(), shape.only(reads))).collect())
     }
@@ -103,6 +105,7 @@ fn known(path: &[&str]) -> Option<Known> {
         ["http", "protocol"] => always(Read::Protocol),
         ["http", "headers", name] => at_times(Read::Header((*name).into()), "String"),
         ["source", "ip"] => at_times(Read::SourceIp, "ipaddr"),
+        ["view_age"] => Some(Known::Fact { fact: Fact::ViewAge, kind: "Long", always: true }),
         ["tls", "sni"] => at_times(Read::Sni, "String"),
         _ => None,
     }

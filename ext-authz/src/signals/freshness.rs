@@ -1,4 +1,4 @@
-//! How old the sidecar's knowledge of the log may be. It asks nobody; whoever follows the log says when it was known to be whole.
+//! How old the sidecar's knowledge of the log may be. It asks nobody; whoever keeps or follows the log says when it was whole.
 
 use std::{
     sync::{
@@ -17,6 +17,8 @@ pub struct Freshness(Arc<Known>);
 #[derive(Debug)]
 struct Known {
     began: Instant,
+    /// Whether the order of the log is decided here.
+    own: bool,
     /// Milliseconds after `began`, or one of the two words below.
     at: AtomicU64,
 }
@@ -29,38 +31,59 @@ const NEVER: u64 = u64::MAX - 1;
 impl Freshness {
     /// Of a log whose order is decided here: nobody else can add to it.
     pub fn always() -> Self {
-        Self(Arc::new(Known { began: Instant::now(), at: AtomicU64::new(ALWAYS) }))
+        Self::new(true, ALWAYS)
     }
 
-    /// Of a log whose end has not been heard of yet.
+    /// Of a log that others add to, and whose end has not been heard of yet.
     pub fn unknown() -> Self {
-        Self(Arc::new(Known { began: Instant::now(), at: AtomicU64::new(NEVER) }))
+        Self::new(false, NEVER)
+    }
+
+    fn new(own: bool, at: u64) -> Self {
+        Self(Arc::new(Known { began: Instant::now(), own, at: AtomicU64::new(at) }))
+    }
+
+    /// Whether the order of the log is decided here.
+    pub fn is_own(&self) -> bool {
+        self.0.own
     }
 
     /// Everything that was in the log when its end was *asked* for, at `asked`, is in force here. Never goes back.
     pub fn confirm(&self, asked: Instant) {
-        let asked = asked.saturating_duration_since(self.0.began).as_millis();
-        let asked = u64::try_from(asked).unwrap_or(NEVER).min(NEVER - 1);
-        // A closure that changes nothing is no failure.
-        let _ = self.0.at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |known| {
-            (known == NEVER || (known != ALWAYS && known < asked)).then_some(asked)
-        });
+        let asked = self.millis(asked);
+        self.change(|known| known == NEVER || (known != ALWAYS && known < asked), asked);
     }
 
-    /// How long ago at `now` everything was known: zero where that is always so, `None` if it never was.
+    /// From `moment` on a log of our own takes nothing: what somebody wants to revoke is not known.
+    pub fn lose(&self, moment: Instant) {
+        self.change(|known| known == ALWAYS, self.millis(moment));
+    }
+
+    /// A log of our own takes signals again.
+    pub fn regain(&self) {
+        self.change(|known| self.0.own && known != ALWAYS, ALWAYS);
+    }
+
+    /// How long ago at `now` everything was known: zero where that is so now, `None` if it never was.
     pub fn age(&self, now: Instant) -> Option<Duration> {
         match self.0.at.load(Ordering::Relaxed) {
             ALWAYS => Some(Duration::ZERO),
             NEVER => None,
-            // Whole milliseconds, rounded up: a view is never younger than it looks.
-            at => Some(
-                (now.saturating_duration_since(self.0.began) + MILLISECOND).saturating_sub(Duration::from_millis(at)),
-            ),
+            // Rounded up: a view is never younger than it looks.
+            at => Some(Duration::from_millis(self.millis(now).saturating_add(1).saturating_sub(at))),
         }
     }
-}
 
-const MILLISECOND: Duration = Duration::from_millis(1);
+    fn millis(&self, moment: Instant) -> u64 {
+        let millis = moment.saturating_duration_since(self.0.began).as_millis();
+        u64::try_from(millis).unwrap_or(NEVER).min(NEVER - 1)
+    }
+
+    fn change(&self, when: impl Fn(u64) -> bool, to: u64) {
+        // That nothing is to be changed is no failure.
+        let _ = self.0.at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |known| when(known).then_some(to));
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -77,13 +100,22 @@ mod tests {
         assert_eq!(freshness.age(after(15)), Some(Duration::from_millis(6)));
         assert!(freshness.clone().age(after(100)) > freshness.age(after(15)));
         freshness.confirm(after(100));
-        assert_eq!(freshness.age(after(100)), Some(MILLISECOND));
+        assert_eq!(freshness.age(after(100)), Some(Duration::from_millis(1)));
+        freshness.lose(after(101));
+        freshness.regain();
+        assert_eq!(freshness.age(after(102)), Some(Duration::from_millis(3)), "others' log is known by asking only");
     }
 
     #[test]
-    fn a_log_of_our_own_is_always_known() {
+    fn a_log_of_our_own_is_always_known_while_it_can_be_written() {
         let freshness = Freshness::always();
-        freshness.confirm(freshness.0.began);
-        assert_eq!(freshness.age(freshness.0.began + Duration::from_secs(99)), Some(Duration::ZERO));
+        let after = |millis| freshness.0.began + Duration::from_millis(millis);
+        freshness.confirm(after(0));
+        assert_eq!(freshness.age(after(99)), Some(Duration::ZERO));
+        freshness.lose(after(100));
+        freshness.lose(after(150));
+        assert_eq!(freshness.age(after(200)), Some(Duration::from_millis(101)), "since the first failure");
+        freshness.regain();
+        assert_eq!(freshness.age(after(300)), Some(Duration::ZERO));
     }
 }

@@ -2,6 +2,7 @@
 //! matter, and puts none of them in force.
 
 mod base;
+mod bound;
 mod compact;
 mod error;
 mod file;
@@ -230,11 +231,11 @@ impl Log {
 
     /// After a failed write: opens what the disk holds, so that signals are accepted again; without one it does nothing.
     ///
-    /// The head may have moved: what the failed write left is there or is not. Takes as long as [`Log::open`].
-    pub fn reopen(&self) -> Result<(), LogError> {
+    /// Returns the entries after the head of before: what the failed write left may be there. Takes as long as [`Log::open`].
+    pub fn reopen(&self) -> Result<Vec<(Seq, Signal)>, LogError> {
         let mut tip = self.lock_tip();
         if !self.has_failed() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         self.store.reopen()?;
         // Its witness is on the disk and checked with it; what this process knows must be there as well.
@@ -243,9 +244,10 @@ impl Log {
         if let Some(why) = opening::contradiction(head, tip.head, history) {
             return Err(witness.contradicts(self.store.path(), why));
         }
+        let left = self.read_after(tip.head.seq, usize::MAX)?;
         *tip = Tip { head, witness };
         self.failed.store(false, Ordering::Relaxed);
-        Ok(())
+        Ok(left)
     }
 
     /// Why this log can't be used, for a reason outside the file.

@@ -1,16 +1,23 @@
 //! The one path of a signal: log, then live state, then followers, then the sender. It decides nothing about requests.
 
+mod writer;
+
 use std::{sync::Arc, thread::JoinHandle, time::Instant};
 
 use authz_core::signal::{Outcome, Seq, Signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
+    fleet::{Fleet, FleetState, Replica},
     freshness::Freshness,
     history::{Fingerprint, History},
-    log::{Appended, Log, LogError},
+    log::{Log, LogError},
     tail::{Entry, Ring, Tail, TailEnd},
 };
+use crate::{config::NatsConfig, metrics::Metrics};
+use writer::{MAX_BATCH, Request, Writer};
+
+pub(super) use writer::Order;
 
 /// The live log: its writer thread flushes what came in together with one fsync.
 #[derive(Debug)]
@@ -18,10 +25,12 @@ pub struct SignalPlane {
     log: Arc<Log>,
     ring: Arc<Ring>,
     freshness: Freshness,
+    // In a fleet: who decides the order instead of the writer.
+    fleet: Option<Fleet>,
     // Both are there until the drop.
-    requests: Option<mpsc::Sender<Request>>,
+    requests: Option<mpsc::Sender<Order>>,
     writer: Option<JoinHandle<()>>,
-    // Its sender is the writer's: it rings at a failed write, and is gone when the writer is.
+    // Its sender is the writer's: it rings when writing fails and when it works again, and is gone when the writer is.
     trouble: watch::Receiver<()>,
 }
 
@@ -47,12 +56,17 @@ pub enum SubmitError {
     /// The sidecar ends; the signal may have become durable or not.
     #[error("the sidecar is stopping, send the signal again with the same id once it is back")]
     Stopped,
-}
-
-struct Request {
-    signal: Signal,
-    received: Instant,
-    answer: oneshot::Sender<Result<Accepted, SubmitError>>,
+    /// The stream of the fleet did not take it in time; it may have become durable or not.
+    #[error(
+        "the signal is not known to be in force, the stream {stream} did not confirm it in time: {why}; send it again with \
+         the same id, which never counts twice"
+    )]
+    Unavailable {
+        /// Its name.
+        stream: Arc<str>,
+        /// Why, and where it stands if that is known.
+        why: Arc<str>,
+    },
 }
 
 impl SignalPlane {
@@ -61,46 +75,101 @@ impl SignalPlane {
     /// `apply` sees each entry exactly once, in order, in batches that should take effect together, and writes down what
     /// each changed. For a new signal it runs after the signal is durable and returns before the sender and the followers
     /// hear of it.
-    pub fn start(log: Log, mut apply: impl FnMut(&mut [Entry]) + Send + 'static) -> Result<Self, LogError> {
+    pub fn start(log: Log, apply: impl FnMut(&mut [Entry]) + Send + 'static) -> Result<Self, LogError> {
+        Self::begin(log, Freshness::always(), apply)
+    }
+
+    /// The same for the replica of a fleet's stream, which is followed from now on, on the runtime of the caller.
+    ///
+    /// New signals go to the stream and come back from it: each is durable there and here, and in force here, before its
+    /// sender hears of it.
+    pub fn follow(
+        log: Log,
+        apply: impl FnMut(&mut [Entry]) + Send + 'static,
+        config: NatsConfig,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, LogError> {
+        let mut plane = Self::begin(log, Freshness::unknown(), apply)?;
+        if let Some(requests) = &plane.requests {
+            let (log, ring, orders) = (Arc::clone(&plane.log), Arc::clone(&plane.ring), requests.downgrade());
+            let replica = Replica { log, ring, freshness: plane.freshness.clone(), orders };
+            plane.fleet = Some(Fleet::start(config, replica, metrics));
+        }
+        Ok(plane)
+    }
+
+    fn begin(
+        log: Log,
+        freshness: Freshness,
+        mut apply: impl FnMut(&mut [Entry]) + Send + 'static,
+    ) -> Result<Self, LogError> {
         let ring = Arc::new(Ring::new());
         replay(&log, &ring, &mut apply)?;
         let (requests, inbox) = mpsc::channel(MAX_BATCH);
         let log = Arc::new(log);
         let (alarm, trouble) = watch::channel(());
-        let writer = Writer { log: Arc::clone(&log), ring: Arc::clone(&ring), apply, alarm };
+        let writer = Writer {
+            log: Arc::clone(&log),
+            ring: Arc::clone(&ring),
+            freshness: freshness.clone(),
+            apply,
+            alarm,
+            tried: None,
+        };
         let thread = std::thread::Builder::new().name("signal-log".to_owned());
         let writer = thread.spawn(move || writer.run(inbox)).map_err(|error| log.unusable(error))?;
-        let freshness = Freshness::always();
-        Ok(Self { log, ring, freshness, requests: Some(requests), writer: Some(writer), trouble })
+        Ok(Self { log, ring, freshness, fleet: None, requests: Some(requests), writer: Some(writer), trouble })
     }
 
     /// Makes `signal` durable and puts it in force; when it returns, both have happened.
     ///
     /// If the caller gives up waiting, the signal goes its way all the same.
     pub async fn submit(&self, signal: Signal) -> Result<Accepted, SubmitError> {
-        let (answer, answered) = oneshot::channel();
-        let request = Request { signal, received: Instant::now(), answer };
-        let requests = self.requests.as_ref().ok_or(SubmitError::Stopped)?;
-        requests.send(request).await.map_err(|_| SubmitError::Stopped)?;
-        answered.await.map_err(|_| SubmitError::Stopped)?
+        if let Some(fleet) = &self.fleet {
+            return fleet.submit(signal).await;
+        }
+        let mut results = self.submit_all(vec![signal]).await;
+        results.pop().unwrap_or(Err(SubmitError::Stopped))
     }
 
-    /// As [`SignalPlane::submit`] for each, in their order: together they share flushes to the disk.
+    /// The same for many at once, with one flush for all or few; the results are in their order.
+    ///
+    /// In a fleet signals about the same scope keep their order, others may change places if servers fail meanwhile.
     pub async fn submit_all(&self, signals: Vec<Signal>) -> Vec<Result<Accepted, SubmitError>> {
-        let mut pending = Vec::with_capacity(signals.len());
-        for signal in signals {
-            let (answer, answered) = oneshot::channel();
-            if let Some(requests) = &self.requests {
-                // Where the writer is gone, so is the answer.
-                let _ = requests.send(Request { signal, received: Instant::now(), answer }).await;
-            }
-            pending.push(answered);
+        if let Some(fleet) = &self.fleet {
+            return fleet.submit_all(signals).await;
         }
-        let mut results = Vec::with_capacity(pending.len());
-        for answered in pending {
+        let received = Instant::now();
+        let (requests, answers): (Vec<_>, Vec<_>) = signals
+            .into_iter()
+            .map(|signal| {
+                let (answer, answered) = oneshot::channel();
+                (Request { signal, received, answer }, answered)
+            })
+            .unzip();
+        if let Some(orders) = &self.requests {
+            // A writer that is gone drops the senders of the answers.
+            let _ = orders.send(Order::Submit(requests)).await;
+        }
+        let mut results = Vec::with_capacity(answers.len());
+        for answered in answers {
             results.push(answered.await.unwrap_or(Err(SubmitError::Stopped)));
         }
         results
+    }
+
+    /// How this sidecar stands to the stream of its fleet, from now on; nothing if its log is its own.
+    pub fn fleet(&self) -> Option<watch::Receiver<FleetState>> {
+        self.fleet.as_ref().map(Fleet::state)
+    }
+
+    /// Has the log opened again if a write has failed, so that signals are taken once the disk does its work; does not wait
+    /// for it. A sidecar calls this now and then.
+    pub fn recover(&self) {
+        if let Some(requests) = self.requests.as_ref().filter(|_| self.log.has_failed()) {
+            // A full inbox has orders that do the same.
+            let _ = requests.try_send(Order::Recover);
+        }
     }
 
     /// The position up to which everything is durable and in force.
@@ -138,24 +207,21 @@ impl SignalPlane {
         self.ring.closed().await;
     }
 
-    /// Whether signals can be taken: false once a write has failed or the writer is gone.
+    /// Whether signals can be taken: false from a failed write on until one works again, and once the writer is gone.
     pub fn is_healthy(&self) -> bool {
         !self.log.has_failed() && self.requests.as_ref().is_some_and(|requests| !requests.is_closed())
     }
 
-    /// Ends when [`SignalPlane::is_healthy`] may have turned false since this call; never if it was before.
+    /// Ends when [`SignalPlane::is_healthy`] may have changed since this call; never once the writer is gone.
     pub fn trouble(&self) -> impl Future<Output = ()> + use<> {
         let (mut trouble, healthy) = (self.trouble.clone(), self.is_healthy());
         trouble.mark_unchanged();
-        // Asked in this order, so that trouble in between is seen by the one or the other.
-        let unseen = healthy && !self.is_healthy();
+        // Asked in this order, so that a change in between is seen by the one or the other.
+        let unseen = healthy != self.is_healthy();
         async move {
-            if !healthy {
+            // A sender that is gone means the writer is: whoever asks again must not spin.
+            if !unseen && trouble.changed().await.is_err() && !healthy {
                 std::future::pending::<()>().await;
-            }
-            if !unseen {
-                // A sender that is gone means the writer is.
-                let _ = trouble.changed().await;
             }
         }
     }
@@ -175,6 +241,7 @@ impl History for SignalPlane {
 impl Drop for SignalPlane {
     fn drop(&mut self) {
         self.close();
+        self.fleet.take();
         self.requests.take();
         if let Some(writer) = self.writer.take() {
             // It can only fail by a panic, which has been reported.
@@ -183,83 +250,28 @@ impl Drop for SignalPlane {
     }
 }
 
-struct Writer<A> {
-    log: Arc<Log>,
-    ring: Arc<Ring>,
-    apply: A,
-    alarm: watch::Sender<()>,
-}
-
-impl<A: FnMut(&mut [Entry])> Writer<A> {
-    fn run(mut self, mut inbox: mpsc::Receiver<Request>) {
-        let mut batch = Vec::new();
-        while inbox.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
-            self.take(std::mem::take(&mut batch));
-        }
-    }
-
-    fn take(&mut self, batch: Vec<Request>) {
-        let (signals, senders): (Vec<_>, Vec<_>) =
-            batch.into_iter().map(|it| (it.signal, (it.received, it.answer))).unzip();
-        let results = match self.log.append_all(signals) {
-            Ok(results) => results,
-            Err(error) => {
-                tracing::error!(%error, "signals were not accepted");
-                self.alarm.send_replace(());
-                return senders.into_iter().for_each(|(_, answer)| reply(answer, Err(error.clone().into())));
-            }
-        };
-        let mut results: Vec<_> = results.into_iter().map(|result| result.map(Accepted::from)).collect();
-        let new = results.iter().zip(&senders).filter_map(|(result, (received, _))| entry(result, *received));
-        let mut new: Vec<_> = new.collect();
-        put_in_force(&mut new, &self.log, &self.ring, &mut self.apply);
-        let fresh = results.iter_mut().filter_map(|result| result.as_mut().ok()).filter(|accepted| !accepted.known);
-        fresh.zip(&new).for_each(|(accepted, entry)| accepted.outcome = entry.outcome);
-        for (result, (_, answer)) in results.into_iter().zip(senders) {
-            reply(answer, result.map_err(SubmitError::from));
-        }
-    }
-}
-
-impl From<Appended> for Accepted {
-    fn from(Appended { seq, signal, known }: Appended) -> Self {
-        Self { seq, signal: Arc::new(signal), known, outcome: Outcome::Unchanged }
-    }
-}
-
 fn replay(log: &Log, ring: &Ring, apply: &mut impl FnMut(&mut [Entry])) -> Result<(), LogError> {
-    let received = Instant::now();
+    let (base, received) = (log.base()?, Instant::now());
     let mut batch = Vec::with_capacity(MAX_BATCH);
+    // Who follows from before the base would miss what was removed, so followers begin there.
+    ring.begin(base);
+    let mut put = |batch: &mut [Entry]| {
+        if let Some(last) = batch.last().map(|entry| entry.seq) {
+            apply(batch);
+            let followed = batch.get(batch.partition_point(|entry| entry.seq <= base)..).unwrap_or_default();
+            ring.publish(followed, log.fingerprint(last).map(Fingerprint::from_bytes));
+        }
+    };
     log.replay(|seq, signal| {
         batch.push(Entry { seq, signal: Arc::new(signal), received, outcome: Outcome::Unchanged });
         if batch.len() == MAX_BATCH {
-            put_in_force(&mut batch, log, ring, apply);
+            put(&mut batch);
             batch.clear();
         }
     })?;
-    put_in_force(&mut batch, log, ring, apply);
+    put(&mut batch);
     Ok(())
 }
-
-fn put_in_force(entries: &mut [Entry], log: &Log, ring: &Ring, apply: &mut impl FnMut(&mut [Entry])) {
-    if let Some(last) = entries.last().map(|entry| entry.seq) {
-        apply(entries);
-        ring.publish(entries, log.fingerprint(last).map(Fingerprint::from_bytes));
-    }
-}
-
-fn entry(result: &Result<Accepted, LogError>, received: Instant) -> Option<Entry> {
-    let accepted = result.as_ref().ok().filter(|accepted| !accepted.known)?;
-    Some(Entry { seq: accepted.seq, signal: Arc::clone(&accepted.signal), received, outcome: accepted.outcome })
-}
-
-fn reply(answer: oneshot::Sender<Result<Accepted, SubmitError>>, result: Result<Accepted, SubmitError>) {
-    // A sender that went away loses the answer, not the signal.
-    let _ = answer.send(result);
-}
-
-/// Most signals that share one fsync, and most that may wait for it.
-const MAX_BATCH: usize = 1024;
 
 #[cfg(test)]
 mod tests;

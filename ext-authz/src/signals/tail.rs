@@ -79,6 +79,8 @@ struct Kept {
 
 #[derive(Copy, Clone, Default, Debug)]
 struct Head {
+    /// Before this position the log has gaps.
+    begin: Seq,
     seq: Seq,
     closed: bool,
 }
@@ -90,6 +92,14 @@ impl Ring {
     pub(super) fn new() -> Self {
         let kept = Kept { entries: VecDeque::with_capacity(Self::CAPACITY), fingerprints: VecDeque::new() };
         Self { kept: Mutex::new(kept), head: watch::Sender::new(Head::default()) }
+    }
+
+    /// Nobody can follow from before `base`; called before the first entry is here.
+    pub(super) fn begin(&self, base: Seq) {
+        self.head.send_modify(|head| {
+            head.begin = base;
+            head.seq = base;
+        });
     }
 
     /// The position up to which everything is in force.
@@ -130,7 +140,8 @@ impl Ring {
     pub(super) fn subscribe(self: &Arc<Self>, after: Seq) -> Result<Tail, TailEnd> {
         let head = self.head.subscribe();
         // A position we never reached is one of another log.
-        if after > head.borrow().seq || self.after(after).is_none() {
+        let Head { begin, seq, .. } = *head.borrow();
+        if after < begin || after > seq || self.after(after).is_none() {
             return Err(TailEnd::NotAtHand(after));
         }
         Ok(Tail { cursor: after, head, ring: Arc::clone(self) })
@@ -141,6 +152,13 @@ impl Ring {
         let entries = &self.lock().entries;
         let at = entries.binary_search_by_key(&seq, |entry| entry.seq).ok()?;
         entries.get(at).map(|entry| entry.received)
+    }
+
+    /// What the entry at `seq` changed, if it is here.
+    pub(super) fn outcome(&self, seq: Seq) -> Option<Outcome> {
+        let kept = self.lock();
+        let at = kept.entries.binary_search_by_key(&seq, |entry| entry.seq).ok()?;
+        kept.entries.get(at).map(|entry| entry.outcome)
     }
 
     /// All entries after `after`, or nothing if one of them has left.
@@ -220,6 +238,10 @@ mod tests {
         assert!(ring.subscribe(Seq(1)).is_ok());
         assert!(ring.subscribe(Seq(capacity + 1)).is_ok());
         assert!(ring.subscribe(Seq(capacity + 2)).is_err());
+        let compacted = Arc::new(Ring::new());
+        compacted.begin(Seq(7));
+        assert_eq!(compacted.subscribe(Seq(6)).unwrap_err(), TailEnd::NotAtHand(Seq(6)));
+        assert!(compacted.subscribe(Seq(7)).is_ok() && compacted.head() == Seq(7));
         assert!((ring.received(Seq(1)).is_none(), ring.received(Seq(2)).is_some()) == (true, true));
     }
 

@@ -14,9 +14,10 @@ use crate::{
     identity::{Held, Missing, Origin, OwnIdentity, TrustStore},
     metrics::Metrics,
     readiness::Readiness,
+    signals::{FleetState, Refused},
     state::{Snapshot, State},
     wire::control::{
-        AuditStatus, BundleStatus, ControlPolicyStatus, FilterStatus, LogStatus, OwnStatus, PolicyStatus,
+        AuditStatus, BundleStatus, ControlPolicyStatus, FilterStatus, FleetStatus, LogStatus, OwnStatus, PolicyStatus,
         StatusResponse,
     },
 };
@@ -61,7 +62,7 @@ impl Overview {
             identity: Some(self.identity()),
             bundles: self.bundles(),
             policy: Some(self.policy(&snapshot)),
-            log: Some(self.log(&snapshot)),
+            log: Some(self.log(&snapshot, instant)),
             filters: self.filters(now, instant),
             audit: Some(self.audit()),
             ready: self.readiness.is_ready(),
@@ -113,8 +114,11 @@ impl Overview {
         }
     }
 
-    fn log(&self, snapshot: &Snapshot) -> LogStatus {
+    fn log(&self, snapshot: &Snapshot, now: Instant) -> LogStatus {
         let view = snapshot.view();
+        let standing = self.watching.degraded.assess(now);
+        let (condition, conduct) =
+            standing.trouble.map_or(("", ""), |(condition, conduct)| (condition.as_str(), conduct.as_str()));
         let (contradicted_at, contradiction) = self.watching.log_news.last().unwrap_or_default();
         LogStatus {
             contradiction,
@@ -123,6 +127,10 @@ impl Overview {
             head_seq: view.map_or(0, |view| view.seq.0),
             revocations: view.map_or(0, |view| count(view.revocations.len())),
             taken: self.readiness.takes_signals(),
+            degraded: condition.to_owned(),
+            conduct: conduct.to_owned(),
+            view_age_ms: standing.view_age.map(millis),
+            fleet: self.watching.plane.fleet().map(|state| fleet(&state.borrow())),
         }
     }
 
@@ -156,6 +164,13 @@ impl Overview {
             lost_at_ms: self.metrics.audit_lost_at().map_or(0, Timestamp::as_millis),
         }
     }
+}
+
+fn fleet(state: &FleetState) -> FleetStatus {
+    let FleetState { reachable, caught_up, end, refused, trouble } = state.clone();
+    let (refused, remedy) = refused.map(|Refused { what, remedy }| (what, remedy)).unwrap_or_default();
+    let trouble = trouble.unwrap_or_default();
+    FleetStatus { reachable, caught_up, end_seq: end.0, refused, remedy, trouble }
 }
 
 fn held_bundle(trust_domain: &authz_core::identity::TrustDomain, origin: Origin, held: &Held) -> BundleStatus {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::wire::control::{
-    AuditStatus, BundleStatus, ControlPolicyStatus, FilterStatus, LogStatus, OwnStatus, PolicyStatus, Problem,
+    AuditStatus, BundleStatus, ControlPolicyStatus, FilterStatus, FleetStatus, LogStatus, OwnStatus, PolicyStatus, Problem,
     StatusResponse,
 };
 
@@ -12,6 +12,7 @@ pub fn problems(status: &StatusResponse) -> Vec<Problem> {
     let now = status.at_ms;
     let mut found = Vec::new();
     found.extend(status.draining.then(draining));
+    found.extend(status.log.as_ref().and_then(|log| log.fleet.as_ref()).and_then(fleet));
     found.extend(status.log.as_ref().and_then(log));
     found.extend(status.log.as_ref().and_then(|log| contradicted(log, now)));
     found.extend(status.policy.as_ref().and_then(policy));
@@ -45,9 +46,31 @@ fn log(log: &LogStatus) -> Option<Problem> {
             remedy,
         ));
     }
+    if log.degraded == "log_lost" {
+        let age = log
+            .view_age_ms
+            .map_or("was never whole since the start".to_owned(), |ms| format!("is {} s old", ms.div_ceil(1000)));
+        let what = format!(
+            "the log is lost, what others revoked may not be known here: the view of it {age}; requests: {}",
+            log.conduct
+        );
+        let remedy = "see whether the servers of signals.nats answer, and what the log says about them".to_owned();
+        return Some(problem("log", what, remedy));
+    }
     let what = "the log can't be written: nobody can be revoked; what was revoked stays so".to_owned();
-    let remedy = "free the disk of signals.log or mend its permissions, then restart".to_owned();
+    let remedy = "free the disk of signals.log or mend its permissions, it is tried again every few seconds".to_owned();
     (!log.taken).then(|| problem("log", what, remedy))
+}
+
+fn fleet(fleet: &FleetStatus) -> Option<Problem> {
+    let FleetStatus { refused, remedy, trouble, .. } = fleet;
+    if !refused.is_empty() {
+        let what = format!("the stream of signals is refused, no revocation arrives or leaves: {refused}");
+        return Some(problem("fleet", what, remedy.clone()));
+    }
+    let what = format!("the stream of signals is out of reach, no revocation arrives or leaves: {trouble}");
+    let remedy = "see whether the servers of signals.nats run and let this sidecar in; it is tried again all the time";
+    (!trouble.is_empty()).then(|| problem("fleet", what, remedy.to_owned()))
 }
 
 fn contradicted(log: &LogStatus, now: u64) -> Option<Problem> {

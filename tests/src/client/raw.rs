@@ -19,6 +19,10 @@ impl RawConnection {
         Self { stream }
     }
 
+    pub(super) fn into_stream(self) -> TlsStream<TcpStream> {
+        self.stream
+    }
+
     /// Writes `bytes` now.
     pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes).await?;

@@ -157,6 +157,14 @@ impl EnvoyBuilder {
         })
     }
 
+    /// Lets WebSockets through, under the same filters.
+    pub fn with_websockets(self) -> Self {
+        self.change(|config| {
+            let manager = config.pointer_mut(CONNECTION_MANAGER).expect("the listener has a connection manager");
+            manager["upgrade_configs"] = json!([{ "upgrade_type": "websocket" }]);
+        })
+    }
+
     /// Takes plaintext from whoever comes, as in front of a system that can't do better.
     pub fn in_plaintext(self) -> Self {
         self.change(|config| {
@@ -198,7 +206,7 @@ impl EnvoyBuilder {
     pub async fn start(self) -> Envoy {
         let (concurrency, drain_seconds) = (self.concurrency, self.drain_seconds);
         let Written { dir, path } = self.write();
-        Envoy::boot(dir, &path, concurrency, drain_seconds).await
+        Envoy::boot(dir, path, (concurrency, drain_seconds)).await
     }
 
     /// Writes it as Envoy would read it: as YAML, or as JSON if parts of it were changed.

@@ -1,5 +1,7 @@
 //! Builds one leaf certificate, field by field, so that a test can get any single field wrong.
 
+use std::net::IpAddr;
+
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
     SanType, SerialNumber,
@@ -15,6 +17,7 @@ pub struct Leaf<'a> {
     id: String,
     uris: Vec<String>,
     dns_names: Vec<String>,
+    ips: Vec<IpAddr>,
     not_before: OffsetDateTime,
     not_after: OffsetDateTime,
     serial: Option<u64>,
@@ -33,6 +36,7 @@ impl<'a> Leaf<'a> {
             id: id.to_owned(),
             uris: vec![id.to_owned()],
             dns_names: Vec::new(),
+            ips: Vec::new(),
             not_before: OffsetDateTime::now_utc() - Duration::minutes(1),
             not_after: OffsetDateTime::now_utc() + Duration::hours(1),
             serial: None,
@@ -60,6 +64,12 @@ impl<'a> Leaf<'a> {
     /// Adds a DNS SAN; any number is allowed beside the SPIFFE ID.
     pub fn dns(mut self, name: &str) -> Self {
         self.dns_names.push(name.to_owned());
+        self
+    }
+
+    /// Adds an address as SAN; any number is allowed beside the SPIFFE ID.
+    pub fn ip(mut self, ip: IpAddr) -> Self {
+        self.ips.push(ip);
         self
     }
 
@@ -153,7 +163,7 @@ impl<'a> Leaf<'a> {
     fn subject_alt_names(&self) -> Vec<SanType> {
         let uris = self.uris.iter().map(|text| uri(text));
         let names = self.dns_names.iter().map(|name| SanType::DnsName(name.as_str().try_into().unwrap()));
-        uris.chain(names).collect()
+        uris.chain(names).chain(self.ips.iter().map(|&ip| SanType::IpAddress(ip))).collect()
     }
 }
 

@@ -6,5 +6,6 @@ mod checks;
 mod failures;
 mod faults;
 mod hop;
+mod nats;
 mod streams;
 mod wasm;

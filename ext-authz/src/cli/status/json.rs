@@ -35,7 +35,12 @@ pub(super) fn view(status: &StatusResponse) -> Value {
         })),
         "log": status.log.as_ref().map(|it| json!({
             "replayed": it.replayed, "head_seq": it.head_seq, "revocations": it.revocations, "taken": it.taken,
+            "degraded": it.degraded, "conduct": it.conduct, "view_age_ms": it.view_age_ms,
             "contradiction": text(&it.contradiction), "contradicted_at": moment(it.contradicted_at_ms),
+            "fleet": it.fleet.as_ref().map(|fleet| json!({
+                "reachable": fleet.reachable, "caught_up": fleet.caught_up, "end_seq": fleet.end_seq,
+                "refused": text(&fleet.refused), "remedy": text(&fleet.remedy), "trouble": text(&fleet.trouble),
+            })),
         })),
         "filters": status.filters.iter().map(filter).collect::<Vec<_>>(),
         "audit": status.audit.as_ref().map(|it| json!({

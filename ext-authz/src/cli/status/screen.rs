@@ -4,7 +4,8 @@ use crate::{
     cli::{Output, moment, output::Tone},
     status::length,
     wire::control::{
-        AuditStatus, BundleStatus, FilterStatus, LogStatus, OwnStatus, PolicyStatus, Problem, StatusResponse,
+        AuditStatus, BundleStatus, FilterStatus, FleetStatus, LogStatus, OwnStatus, PolicyStatus, Problem,
+        StatusResponse,
     },
 };
 
@@ -111,12 +112,26 @@ fn policy(policy: &PolicyStatus, now: u64) -> String {
 }
 
 fn log(log: &LogStatus) -> String {
-    let LogStatus { replayed, head_seq, revocations, taken, contradiction: _, contradicted_at_ms: _ } = log;
+    let LogStatus { replayed, head_seq, revocations, taken, degraded, conduct, fleet, .. } = log;
     if !replayed {
         return "NOT REPLAYED".to_owned();
     }
     let taken = if *taken { "are taken" } else { "are NOT TAKEN" };
-    format!("at {head_seq}, {revocations} revoked now, revocations {taken}")
+    let state = match degraded.as_str() {
+        "" => String::new(),
+        state => format!(", {} (requests: {conduct})", state.to_uppercase()),
+    };
+    let fleet = fleet.as_ref().map_or_else(String::new, of_fleet);
+    format!("at {head_seq}, {revocations} revoked now, revocations {taken}{state}{fleet}")
+}
+
+fn of_fleet(fleet: &FleetStatus) -> String {
+    let FleetStatus { reachable, end_seq, refused, .. } = fleet;
+    match (refused.is_empty(), *reachable) {
+        (false, _) => ", stream REFUSED".to_owned(),
+        (true, false) => ", stream OUT OF REACH".to_owned(),
+        (true, true) => format!(", stream ends at {end_seq}"),
+    }
 }
 
 fn filter(filter: &FilterStatus, head: u64, now: u64) -> String {

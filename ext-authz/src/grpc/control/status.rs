@@ -24,7 +24,7 @@ pub(super) fn of_not_permitted(error: NotPermitted) -> Status {
 pub(super) fn of_refused(error: SubmitError) -> Status {
     match &error {
         SubmitError::Log(error) => of_log(error),
-        SubmitError::Stopped => Status::unavailable(error.to_string()),
+        SubmitError::Stopped | SubmitError::Unavailable { .. } => Status::unavailable(error.to_string()),
     }
 }
 

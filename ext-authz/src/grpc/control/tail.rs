@@ -56,12 +56,13 @@ async fn from_memory(mut tail: Tail, out: &mpsc::Sender<Result<WireSignal, Statu
 }
 
 async fn from_log(plane: &SignalPlane, after: Seq, out: &mpsc::Sender<Result<WireSignal, Status>>) -> Result<Seq, End> {
-    let log = Arc::clone(plane.log());
+    let (log, head) = (Arc::clone(plane.log()), plane.head());
     let read = tokio::task::spawn_blocking(move || log.read_after(after, CHUNK)).await;
     let entries = read
         .map_err(|error| End::Failed(Status::internal(error.to_string())))?
         .map_err(|error| End::Failed(status::of_log(&error)))?;
-    let reached = entries.last().map(|(seq, _)| *seq);
+    // Nothing up to the head: compaction removed all of it.
+    let reached = entries.last().map(|(seq, _)| *seq).or_else(|| (head > after).then_some(head));
     for (seq, signal) in &entries {
         send(out, *seq, signal).await?;
     }

@@ -1,9 +1,9 @@
 //! What policies see besides the request: who stands behind the caller, who proved nothing, connections.
 
-use authz_core::{hops::Reach, plan::Read, reason::Reason};
+use authz_core::{decision::DecisionId, hops::Reach, plan::Read, reason::Reason};
 
 use super::{
-    request::{TestRequest, said},
+    request::{NOW, TestRequest, said},
     *,
 };
 
@@ -251,4 +251,20 @@ fn a_permit_for_any_action_is_one_for_requests_and_a_forbid_one_for_connections_
     assert_eq!(said_by(&format!("{any}{paths}")), "no_permit");
     let problems = compile(&sources(&lines(&format!("{named}{paths}")))).map(|_| ()).unwrap_err().to_string();
     assert!(problems.contains("http") && problems.contains("tcp:connect"), "{problems}");
+}
+
+#[test]
+fn the_age_of_the_view_is_seen_by_policies_and_what_rests_on_it_is_never_reused() {
+    let policies = compile(&sources("permit(principal, action, resource) when { context.view_age < 60000 };")).unwrap();
+    let decide = |view_age: i64| {
+        let request = TestRequest::default();
+        request.admitted(policies.plan(), |admitted| {
+            let decision = policies.evaluate_on_view(admitted, DecisionId(1), NOW, view_age);
+            (decision.reason, decision.holds_at(NOW))
+        })
+    };
+    let seen = [0, 59_999, 60_000, i64::MAX].map(decide);
+    let (permit, none) = (Reason::Permit, Reason::NoPermit);
+    assert_eq!(seen, [(permit, true), (permit, false), (none, false), (none, false)]);
+    assert!(policies.plan().reads().is_empty(), "no key holds it");
 }

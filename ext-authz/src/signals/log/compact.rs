@@ -152,7 +152,7 @@ fn give_way(begun: Instant) {
 }
 
 /// Entries removed in one write.
-const PART: usize = 1024;
+const PART: usize = 256;
 /// Entries read for one write.
 const LOOK_AT: u64 = 65536;
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);

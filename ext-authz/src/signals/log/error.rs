@@ -112,7 +112,7 @@ impl LogError {
     }
 
     /// The refusal of a second signal by the name of `first`.
-    pub(super) fn conflict(first: &Appended) -> Self {
+    pub(in crate::signals) fn conflict(first: &Appended) -> Self {
         let Appended { seq, signal, .. } = first;
         let what = format!("{seq}: {} {}", signal.action.as_str(), signal.scope);
         Self::Conflict { id: signal.id.clone(), what }
@@ -125,7 +125,7 @@ fn remedy(error: &io::Error) -> &'static str {
         io::ErrorKind::FileTooLarge | io::ErrorKind::QuotaExceeded | io::ErrorKind::StorageFull => {
             "make room for it, then signals are taken again without a restart"
         }
-        io::ErrorKind::IsADirectory => "move that directory away, or name a file in signals.log",
+        io::ErrorKind::IsADirectory => "move away what is there, or name a file in signals.log",
         io::ErrorKind::NotFound => "create its directory, writable for the sidecar's user",
         io::ErrorKind::PermissionDenied => "the file and its directory must be writable for the sidecar's user",
         io::ErrorKind::ReadOnlyFilesystem => "mount its file system writable, or name a file elsewhere in signals.log",

@@ -28,6 +28,9 @@ fn prepare(path: &Path) -> Result<File, LogError> {
     options.read(true).write(true).create(true).truncate(false).mode(OWNER_ONLY);
     let file = options.open(path).map_err(refused)?;
     let metadata = file.metadata().map_err(refused)?;
+    if !metadata.is_file() {
+        return Err(refused(io::Error::new(io::ErrorKind::IsADirectory, "it is not a regular file")));
+    }
     // Without /proc nobody says who we are; the mode is checked all the same.
     if let Some(own) = fs::metadata("/proc/self").ok().map(|it| it.uid()).filter(|own| *own != metadata.uid()) {
         return Err(LogError::Owner { path: path.into(), owner: metadata.uid(), own });

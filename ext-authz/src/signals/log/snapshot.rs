@@ -10,7 +10,7 @@ use redb::{Database, ReadableDatabase, ReadableTable};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Head, Log, LogError,
+    Head, Log, LogError, Tip, Witness,
     base::Base,
     error::Fault,
     record::{Chain, Record, Trace},
@@ -37,10 +37,27 @@ impl Log {
     /// as it was then.
     pub fn import(&self, from: impl Read) -> Result<Seq, LogError> {
         let _alone = self.compacting.lock().unwrap_or_else(PoisonError::into_inner);
+        self.take_over(&mut self.lock_tip(), from, continues)
+    }
+
+    /// The same over a log of another history, of which nothing stays: all that counts in it must be in the new one too.
+    pub fn supplant(&self, from: impl Read) -> Result<Seq, LogError> {
+        let _alone = self.compacting.lock().unwrap_or_else(PoisonError::into_inner);
         let mut tip = self.lock_tip();
+        // Without a history to hold the new one against; should we end here, it says less than the log holds.
+        tip.witness = Witness::create(self.store.path(), Head::EMPTY)?;
+        self.take_over(&mut tip, from, |_, _, _| Ok(()))
+    }
+
+    fn take_over(
+        &self,
+        tip: &mut Tip,
+        from: impl Read,
+        check: impl Fn(Head, Option<Chain>, Head) -> Result<(), Fault>,
+    ) -> Result<Seq, LogError> {
         let own = tip.head;
         let mut refused = None;
-        self.write(&mut tip, |tables, head| match import(tables, own, from) {
+        self.write(tip, |tables, head| match import(tables, own, from, check) {
             Ok(end) => {
                 *head = end;
                 Ok(((), true))
@@ -82,7 +99,12 @@ fn export(db: &Database, out: impl Write) -> Result<Seq, Fault> {
 }
 
 /// Replaces what `tables` hold; returns the new head. The caller commits only if it succeeds.
-fn import(tables: &mut Tables<'_>, own: Head, from: impl Read) -> Result<Head, Fault> {
+fn import(
+    tables: &mut Tables<'_>,
+    own: Head,
+    from: impl Read,
+    check: impl Fn(Head, Option<Chain>, Head) -> Result<(), Fault>,
+) -> Result<Head, Fault> {
     let mut from = Origin { from, hash: Sha256::new() };
     if from.take::<{ MAGIC.len() }>()? != *MAGIC {
         return Err(refuse("it does not begin as one"));
@@ -115,7 +137,7 @@ fn import(tables: &mut Tables<'_>, own: Head, from: impl Read) -> Result<Head, F
     }
     let end = proof.finish().map_err(not_whole)?;
     from.finish()?;
-    continues(own, own_chain, end)?;
+    check(own, own_chain, end)?;
     Ok(end)
 }
 

@@ -1,7 +1,9 @@
 //! What was acknowledged is there after anything short of losing the disk; what was altered is refused.
 
 mod compaction;
+mod damage;
 mod replica;
+mod witness;
 
 use std::{
     fs,

@@ -87,6 +87,12 @@ impl Witness {
         LogError::Stale { path: log.into(), witness: Arc::from(&*self.path), why }
     }
 
+    /// Puts another file in place of its own.
+    #[cfg(test)]
+    pub(super) fn exchange_file(&mut self, file: File) -> File {
+        std::mem::replace(&mut self.file, file)
+    }
+
     fn read(path: &Path) -> io::Result<Option<(File, [Option<Head>; 2])>> {
         let file = match OpenOptions::new().read(true).write(true).open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -1,10 +1,18 @@
 //! Order and exactly-once, seen from senders, the applier and followers at once.
 
-use std::sync::Mutex;
+use std::{sync::Mutex, time::Duration};
 
 use authz_core::{signal::Action, time::Timestamp};
 
 use super::*;
+use crate::{
+    config::DegradedConfig,
+    degraded::{Conduct, Degraded},
+};
+
+fn config() -> DegradedConfig {
+    DegradedConfig { max_view_age: Duration::from_secs(30), log_lost: Conduct::Deny, store_unwritable: Conduct::Policy }
+}
 
 fn signal(id: &str) -> Signal {
     Signal {
@@ -94,7 +102,8 @@ async fn who_waits_for_trouble_hears_of_a_full_disk_once_and_readiness_names_the
     drop(Log::open(&path).unwrap());
     let (log, full) = super::super::log::tests::on_a_disk_that_fills(&path);
     let plane = Arc::new(SignalPlane::start(log, |_| {}).unwrap());
-    let readiness = Readiness::new(Arc::default(), Arc::clone(&plane), None);
+    let degraded = Degraded::never(config());
+    let readiness = Readiness::new(Arc::default(), Arc::clone(&plane), None, degraded);
     let signals = || readiness.parts().into_iter().find(|part| part.name == "signals").unwrap();
     plane.submit(signal("a")).await.unwrap();
     assert!(signals().ok && plane.is_healthy());
@@ -107,6 +116,62 @@ async fn who_waits_for_trouble_hears_of_a_full_disk_once_and_readiness_names_the
     assert!(!status.ok && status.detail.contains("signals.log"), "{}", status.detail);
     let again = tokio::time::timeout(std::time::Duration::from_millis(50), plane.trouble()).await;
     assert!(again.is_err(), "whoever asks in a loop must not spin");
+}
+
+#[tokio::test]
+async fn a_disk_with_room_again_takes_signals_without_a_restart_and_what_it_kept_is_in_force_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
+    drop(Log::open(&path).unwrap());
+    let (log, full) = super::super::log::tests::on_a_disk_that_fills(&path);
+    let applied = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&applied);
+    let apply =
+        move |new: &mut [Entry]| sink.lock().unwrap().extend(new.iter().map(|it| (it.seq, it.signal.id.clone())));
+    let plane = SignalPlane::start(log, apply).unwrap();
+    plane.submit(signal("a")).await.unwrap();
+    let mut tail = plane.subscribe_from(Seq(0)).unwrap();
+    plane.recover();
+    for id in ["b", "c"] {
+        full.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(plane.submit(signal(id)).await.is_err());
+        assert!(!plane.is_healthy() && plane.submit(signal("z")).await.is_err());
+        full.store(false, std::sync::atomic::Ordering::Relaxed);
+        while !plane.is_healthy() {
+            let changed = plane.trouble();
+            plane.recover();
+            let _ = tokio::time::timeout(std::time::Duration::from_millis(200), changed).await;
+        }
+        plane.submit(signal(id)).await.unwrap();
+    }
+    let mut seen = Vec::new();
+    while seen.len() < applied.lock().unwrap().len() {
+        seen.extend(tail.next().await.unwrap().into_iter().map(|it| (it.seq, it.signal.id.clone())));
+    }
+    let mut on_disk = Vec::new();
+    plane.log().replay(|seq, signal| on_disk.push((seq, signal.id))).unwrap();
+    assert_eq!((&seen, &on_disk), (&*applied.lock().unwrap(), &seen));
+    assert!(["a", "b", "c"].iter().all(|id| seen.iter().filter(|(_, there)| &**there == *id).count() == 1));
+}
+
+#[tokio::test]
+async fn what_was_compacted_is_in_force_after_a_restart_and_nobody_follows_from_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
+    let log = Log::open(&path).unwrap();
+    ["a", "b", "c", "d"].into_iter().for_each(|id| drop(log.append(signal(id)).unwrap()));
+    log.compact(Seq(3), Timestamp::from_millis(1), |seq, _| seq.0 != 2).unwrap();
+    let applied = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&applied);
+    let plane = SignalPlane::start(log, move |new| sink.lock().unwrap().extend(new.iter().map(|it| it.seq.0))).unwrap();
+    assert_eq!(*applied.lock().unwrap(), [2, 4]);
+    assert_eq!(plane.subscribe_from(Seq(2)).unwrap_err(), TailEnd::NotAtHand(Seq(2)));
+    assert_eq!(plane.subscribe_from(Seq(3)).unwrap().next().await.unwrap()[0].seq, Seq(4));
+    drop(plane);
+    let log = Log::open(&path).unwrap();
+    log.compact(Seq(4), Timestamp::from_millis(1), |_, _| true).unwrap();
+    let plane = SignalPlane::start(log, |_| {}).unwrap();
+    assert_eq!((plane.head(), plane.submit(signal("e")).await.unwrap().seq), (Seq(4), Seq(5)));
 }
 
 #[tokio::test]

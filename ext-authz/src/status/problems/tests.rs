@@ -28,14 +28,7 @@ pub(crate) fn fine() -> StatusResponse {
             refused: String::new(),
             refused_at_ms: 0,
         }),
-        log: Some(LogStatus {
-            replayed: true,
-            head_seq: 12,
-            revocations: 3,
-            taken: true,
-            contradiction: String::new(),
-            contradicted_at_ms: 0,
-        }),
+        log: Some(LogStatus { replayed: true, head_seq: 12, revocations: 3, taken: true, ..LogStatus::default() }),
         filters: vec![FilterStatus {
             node: "ingress".to_owned(),
             instance: "12345678-9".to_owned(),
@@ -71,11 +64,15 @@ fn own(status: &mut StatusResponse) -> &mut OwnStatus {
 
 #[test]
 fn nothing_is_wrong_where_nothing_is() {
-    let cases: [(&str, Break); 8] = [
+    let cases: [(&str, Break); 9] = [
         ("as it is", |_| ()),
         ("no SVID configured", |it| it.identity = Some(OwnStatus::default())),
         ("half of its life over", |it| own(it).not_after_ms = NOW + 900_000),
         ("no filter", |it| it.filters.clear()),
+        ("a fleet", |it| {
+            let fleet = FleetStatus { reachable: true, caught_up: true, end_seq: 12, ..FleetStatus::default() };
+            it.log.as_mut().unwrap().fleet = Some(fleet);
+        }),
         ("behind for a moment", |it| (it.filters[0].enforced_seq, it.filters[0].behind_ms) = (11, 20)),
         ("gone, its lease over", |it| {
             (it.filters[0].connected, it.filters[0].behind_ms, it.filters[0].lease_until_ms) = (false, 9000, 0);
@@ -92,7 +89,7 @@ fn nothing_is_wrong_where_nothing_is() {
 
 #[test]
 fn each_thing_that_is_wrong_is_told_with_its_part() {
-    let cases: [(&str, &str, Break); 21] = [
+    let cases: [(&str, &str, Break); 23] = [
         ("sidecar", "told to stop", |it| it.draining = true),
         ("sidecar", "not in yet", |it| it.ready = false),
         ("log", "not replayed", |it| it.log = Some(LogStatus::default())),
@@ -100,6 +97,14 @@ fn each_thing_that_is_wrong_is_told_with_its_part() {
         ("log", "set back or exchanged, 1 min ago: filter x has seen 9", |it| {
             let log = it.log.as_mut().unwrap();
             (log.contradiction, log.contradicted_at_ms) = ("filter x has seen 9".to_owned(), NOW - 60_000);
+        }),
+        ("fleet", "is refused, no revocation arrives or leaves: it ends at 1", |it| {
+            let (refused, remedy) = ("it ends at 1".to_owned(), "import".to_owned());
+            it.log.as_mut().unwrap().fleet = Some(FleetStatus { refused, remedy, ..FleetStatus::default() });
+        }),
+        ("fleet", "is out of reach, no revocation arrives or leaves: none of a, b", |it| {
+            let trouble = "none of a, b can be reached".to_owned();
+            it.log.as_mut().unwrap().fleet = Some(FleetStatus { trouble, ..FleetStatus::default() });
         }),
         ("policy", "every request is denied", |it| it.policy = Some(PolicyStatus::default())),
         ("policy", "old policies stay in force: x.cedar:2", |it| {

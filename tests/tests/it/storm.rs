@@ -1,0 +1,17 @@
+//! Kill -9 at random moments of many signals: what was acknowledged is in force, nothing is there twice, nothing was invented.
+
+mod askers;
+mod embedded;
+mod ledger;
+mod senders;
+
+use ledger::Ledger;
+
+/// Where a run's random choices come from; `COUNTERSIGN_SEED` repeats them. What the processes were at when they
+/// died can't be repeated.
+fn random() -> fastrand::Rng {
+    let seed = std::env::var("COUNTERSIGN_SEED").ok().map(|seed| seed.parse().expect("COUNTERSIGN_SEED is a number"));
+    let seed = seed.unwrap_or_else(|| fastrand::u64(..));
+    println!("COUNTERSIGN_SEED={seed}");
+    fastrand::Rng::with_seed(seed)
+}

@@ -27,7 +27,7 @@ use crate::{
     metrics::Metrics,
     policy::PolicyError,
     readiness::Readiness,
-    signals::{Entry, JoinError, Log, LogError, SignalPlane, SubmitError},
+    signals::{Entry, JoinError, Log, LogError, SignalPlane, SubmitError, fleet::Members},
     socket::UnboundSocket,
     state::State,
     status::{LogNews, Overview, PolicyNews},
@@ -42,6 +42,7 @@ mod log;
 mod own;
 mod policies;
 mod servers;
+mod siblings;
 mod trust;
 mod workload_api;
 
@@ -102,6 +103,8 @@ pub(crate) struct Parts {
     desk: Arc<Desk>,
     /// Who may signal what.
     guard: Arc<Guard>,
+    /// The other sidecars, in a fleet.
+    members: Option<Arc<Members>>,
     watching: Arc<Watching>,
     readiness: Readiness,
     overview: Arc<Overview>,
@@ -191,6 +194,7 @@ async fn build(config: &Config, metrics: Arc<Metrics>, audit: Audit, guard: Arc<
         audit,
         desk,
         guard,
+        members: siblings::members(config, &watching),
         watching,
         readiness,
         overview,
@@ -295,6 +299,7 @@ async fn serve(config: &Config, parts: Parts, stop: impl Future<Output = ()>) ->
     tasks.spawn(named("degraded states", degraded::keep(Arc::clone(&parts), stopped.clone())));
     tasks.spawn(named("expiry", expire(Arc::clone(&parts), stopped.clone())));
     tasks.spawn(named("fleet", fleet::catch_up(Arc::clone(&parts), stopped.clone())));
+    tasks.spawn(named("siblings", siblings::keep(Arc::clone(&parts), stopped.clone())));
     tasks.spawn(named("signal log", log::keep(Arc::clone(&parts), stopped.clone())));
     let early = tokio::select! {
         () = stop => None,

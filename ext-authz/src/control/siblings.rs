@@ -9,13 +9,20 @@ use std::{
 use authz_core::signal::Seq;
 use tokio::{sync::watch, task::AbortHandle};
 
-use crate::wire::control::SidecarEnforcement;
+use crate::{signals::fleet::Members, wire::control::SidecarEnforcement};
 
 /// Those who can be asked.
 #[tonic::async_trait]
 pub trait Siblings: Send + Sync {
     /// How far `seq` is in force in each of them, within a bounded time; those that do not answer are named too.
     async fn enforcement(&self, seq: Seq) -> Vec<SidecarEnforcement>;
+}
+
+#[tonic::async_trait]
+impl Siblings for Members {
+    async fn enforcement(&self, seq: Seq) -> Vec<SidecarEnforcement> {
+        self.ask(seq).await
+    }
 }
 
 /// What is known of the others, as it changes. Asking ends with its drop.

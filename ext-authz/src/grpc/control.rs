@@ -7,6 +7,8 @@ mod status;
 mod tail;
 mod who;
 
+pub use progress::own_enforcement;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},

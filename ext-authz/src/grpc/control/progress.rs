@@ -15,7 +15,7 @@ use crate::{
     control::{Others, Siblings},
     filters::{self, FilterState, Filters},
     signals::SignalPlane,
-    wire::control::{Enforcement, Filter},
+    wire::control::{Enforcement, Filter, SidecarEnforcement},
 };
 
 /// Sends the first state at once, changes not more often than [`PAUSE`], and the last state always.
@@ -63,6 +63,22 @@ pub(super) async fn report(
     }
 }
 
+/// What is to be told to another sidecar: how far it is in force here.
+pub fn own_enforcement(plane: &SignalPlane, filters: &Filters, seq: Seq, now: Instant) -> SidecarEnforcement {
+    let head = plane.head();
+    let state = filters.enforcement(seq, plane.received(seq), now);
+    let Enforcement { enforcing, pending, unreachable, .. } = to_wire(seq, &state, now);
+    SidecarEnforcement {
+        reachable: true,
+        enforced_seq: head.0,
+        enforcing,
+        pending,
+        unreachable,
+        complete: head >= seq && state.is_complete(now),
+        ..SidecarEnforcement::default()
+    }
+}
+
 async fn sleep_until(wake: Option<Instant>) {
     match wake {
         Some(at) => time::sleep_until(at.into()).await,
@@ -71,7 +87,7 @@ async fn sleep_until(wake: Option<Instant>) {
 }
 
 /// How far it is in force in our own filters.
-pub(crate) fn to_wire(seq: Seq, state: &filters::Enforcement, now: Instant) -> Enforcement {
+fn to_wire(seq: Seq, state: &filters::Enforcement, now: Instant) -> Enforcement {
     let list = |filters: &[FilterState]| filters.iter().map(|filter| filter_to_wire(filter, now)).collect();
     Enforcement {
         seq: seq.0,

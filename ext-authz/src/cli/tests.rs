@@ -369,11 +369,19 @@ async fn risk_and_posture_are_shown_with_all_that_is_known() {
     let risk = ["risk", "--device", "laptop-7", "80", "--source", "edr", "--expires-in", "1h"];
     let (text, code) = sidecar.run(&risk).await;
     assert!(code == 0 && text.starts_with("risk noted of device:laptop-7 80 of 100, until 20"), "{text}");
-    let posture = ["posture", "--device", "laptop-7", "--not-compliant", "--attribute", "disk=plain", "--attribute", "os=14"];
+    let posture =
+        ["posture", "--device", "laptop-7", "--not-compliant", "--attribute", "disk=plain", "--attribute", "os=14"];
     let (answer, code) = sidecar.json(&posture).await;
-    assert_eq!((code, &answer["outcome"]), (0, &"unchanged".into()), "the plane of this test applies nothing: {answer}");
+    assert_eq!(
+        (code, &answer["outcome"]),
+        (0, &"unchanged".into()),
+        "the plane of this test applies nothing: {answer}"
+    );
     let signal = &answer["signal"];
-    assert_eq!((&signal["compliant"], &signal["attributes"]), (&false.into(), &serde_json::json!({"disk": "plain", "os": "14"})));
+    assert_eq!(
+        (&signal["compliant"], &signal["attributes"]),
+        (&false.into(), &serde_json::json!({"disk": "plain", "os": "14"}))
+    );
     let (list, _) = sidecar.run(&["signals", "list"]).await;
     assert!(list.contains("posture  device:laptop-7 not compliant (disk=plain os=14)"), "{list}");
     assert!(list.contains("risk     device:laptop-7 80 of 100, until ") && list.contains(" from edr"), "{list}");
@@ -411,7 +419,8 @@ async fn a_file_brings_many_signals_and_each_line_that_is_refused_is_named() {
     lines.extend((0..3000).map(|n| format!("spiffe://a.test/w/{n}")));
     lines.push("{\"scope\": \"device:d\", \"action\": \"risk\", \"risk\": 9, \"id\": \"r-1\"}".to_owned());
     std::fs::write(&file, lines.join("\n")).unwrap();
-    let (text, code) = sidecar.run(&["revoke", "--from", &path, "--why", "leak", "--source", "scanner", "--wait"]).await;
+    let (text, code) =
+        sidecar.run(&["revoke", "--from", &path, "--why", "leak", "--source", "scanner", "--wait"]).await;
     assert_eq!(code, 1, "{text}");
     assert!(text.starts_with("line 2: uid:") && text.contains(" may not revoke spiffe-id:spiffe://b.test/x"), "{text}");
     assert!(text.contains("\n3001 accepted, 1 refused\n  in force in this sidecar"), "{text}");
@@ -423,7 +432,10 @@ async fn a_file_brings_many_signals_and_each_line_that_is_refused_is_named() {
 
     std::fs::write(&file, "spiffe://a.test/x\nplanet:mars\n").unwrap();
     let (error, code) = sidecar.run(&["revoke", "--from", &path]).await;
-    assert!(code == 2 && error.contains("lines:2: scope \"planet:mars\"") && error.ends_with("nothing was sent"), "{error}");
+    assert!(
+        code == 2 && error.contains("lines:2: scope \"planet:mars\"") && error.ends_with("nothing was sent"),
+        "{error}"
+    );
     assert_eq!(sidecar.plane.head(), Seq(3001));
     assert_eq!(sidecar.run(&["revoke", "--from", &path, "spiffe://a.test"]).await.1, 2);
     assert_eq!(sidecar.run(&["revoke", "--from", &path, "--id", "x"]).await.1, 2);

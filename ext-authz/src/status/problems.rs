@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::wire::control::{
-    AuditStatus, BundleStatus, ControlPolicyStatus, FilterStatus, FleetStatus, LogStatus, OwnStatus, PolicyStatus, Problem,
-    StatusResponse,
+    AuditStatus, BundleStatus, ControlPolicyStatus, FilterStatus, FleetStatus, LogStatus, OwnStatus, PolicyStatus,
+    Problem, StatusResponse,
 };
 
 /// Everything that is wrong in `status` besides what it says itself; nothing, if the sidecar is fine.

@@ -1,6 +1,8 @@
 //! The control API from outside: who may use it for what, batches, refusals, dry runs, and the proof that something is in force.
 
 mod batch;
+mod dry_run;
+mod proof;
 mod rights;
 
 use std::path::Path;

@@ -210,4 +210,58 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// More than any fleet has; beyond, somebody makes them up.
 const MOST_MEMBERS: usize = 10_000;
 /// Stands for all sidecars, while the servers do not carry what they say to each other.
-const UNHEARD: &str = "of the fleet, which can't be asked: see whether this sidecar may publish and subscribe to SUBJECT.fleet.>";
+const UNHEARD: &str =
+    "of the fleet, which can't be asked: see whether this sidecar may publish and subscribe to SUBJECT.fleet.>";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn presence(instance: &str, run: &str, bound_ms: Option<u64>) -> Presence {
+        Presence { instance: instance.into(), run: run.into(), service: "orders".into(), bound_ms }
+    }
+
+    /// One without any connection.
+    fn members() -> Members {
+        let own: OwnEnforcement = Arc::new(|_| SidecarEnforcement::default());
+        Members::new(presence("me", "me-1", None), own, watch::channel(None).1, "s")
+    }
+
+    #[tokio::test]
+    async fn who_hears_nobody_proves_nothing() {
+        let all = members().ask(Seq(1)).await;
+        assert_eq!(all.len(), 1);
+        assert!(!all[0].reachable && !all[0].complete && all[0].service.contains("can't be asked"), "{all:?}");
+    }
+
+    #[tokio::test]
+    async fn who_is_silent_is_told_with_the_end_of_its_bound_until_that_is_over() {
+        let members = members();
+        members.note(presence("a", "a-1", Some(60_000)));
+        members.note(presence("b", "b-1", None));
+        members.note(presence("c", "c-1", Some(0)));
+        members.known().get_mut("c-1").unwrap().heard -= HEARTBEAT * 3;
+        let now = clock::now().as_millis();
+        let all = members.ask(Seq(1)).await;
+        let bounds: Vec<(&str, u64)> = all.iter().map(|one| (one.instance.as_str(), one.bound_until_ms)).collect();
+        assert_eq!(bounds.len(), 3, "the one whose bound is over denies, and nobody answers: {all:?}");
+        let bound = |name: &str| bounds.iter().find(|(instance, _)| *instance == name).unwrap().1;
+        assert_eq!(bound("b-1"), 0);
+        assert!((now + 60_000..now + 72_000).contains(&bound("a-1")), "{all:?}");
+        assert!(all.iter().all(|one| !one.complete));
+    }
+
+    #[test]
+    fn a_new_run_takes_the_place_of_the_old_one() {
+        let members = members();
+        members.note(presence("a", "a-1", None));
+        members.note(presence("b", "b-1", None));
+        members.note(presence("a", "a-2", None));
+        let runs = |members: &Members| {
+            let mut runs: Vec<String> = members.known().keys().cloned().collect();
+            runs.sort_unstable();
+            runs
+        };
+        assert_eq!(runs(&members), ["a-2", "b-1"]);
+    }
+}

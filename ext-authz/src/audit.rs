@@ -24,7 +24,7 @@ use crate::{
 mod record;
 
 pub use self::record::{
-    Change, DecisionRecord, HitsRecord, LocalRecord, Record, RequestLine, SignalRecord, UnverifiedRecord,
+    Change, ControlRecord, DecisionRecord, HitsRecord, LocalRecord, Record, RequestLine, SignalRecord, UnverifiedRecord,
 };
 
 /// Where the trail goes.

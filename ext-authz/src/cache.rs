@@ -1,14 +1,26 @@
 //! Decisions by exact key, evaluated once however many ask at once; only an admitted request can reach it.
 
-use std::{cell::RefCell, sync::Arc, time::Duration};
+use std::{cell::RefCell, collections::HashSet, sync::Arc, time::Duration};
 
-use authz_core::{decision::Decision, gate::Admitted, time::Timestamp};
+use authz_core::{
+    decision::Decision,
+    gate::Admitted,
+    scope::{Scope, Scopes},
+    time::Timestamp,
+};
 use moka::sync::Cache;
 
 /// A bounded cache of decisions.
 #[derive(Clone)]
 pub struct DecisionCache {
-    entries: Cache<Vec<u8>, Arc<Decision>>,
+    entries: Cache<Vec<u8>, Kept>,
+}
+
+/// A decision, and what those it was made for rest on.
+#[derive(Clone)]
+struct Kept {
+    decision: Arc<Decision>,
+    rests_on: Arc<[Scopes]>,
 }
 
 /// A decision and where it came from.
@@ -39,7 +51,7 @@ impl DecisionCache {
     pub fn get_with(&self, admitted: &Admitted<'_>, now: Timestamp, evaluate: impl FnOnce() -> Decision) -> Answer {
         let mut key = KEY.take();
         admitted.write_key(&mut key);
-        let answer = self.by_key(&key, now, evaluate);
+        let answer = self.by_key(&key, now, evaluate, || rests_on(admitted));
         KEY.replace(key);
         answer
     }
@@ -48,21 +60,38 @@ impl DecisionCache {
     pub fn get(&self, admitted: &Admitted<'_>, now: Timestamp) -> Option<Answer> {
         let mut key = KEY.take();
         admitted.write_key(&mut key);
-        let kept = self.entries.get(key.as_slice()).filter(|kept| kept.holds_at(now));
+        let kept = self.entries.get(key.as_slice()).filter(|kept| kept.decision.holds_at(now));
         KEY.replace(key);
-        kept.map(|decision| Answer { decision, cached: true })
+        kept.map(|kept| Answer { decision: kept.decision, cached: true })
     }
 
-    fn by_key(&self, key: &[u8], now: Timestamp, evaluate: impl FnOnce() -> Decision) -> Answer {
+    fn by_key(
+        &self,
+        key: &[u8],
+        now: Timestamp,
+        evaluate: impl FnOnce() -> Decision,
+        rests_on: impl FnOnce() -> Arc<[Scopes]>,
+    ) -> Answer {
         if key.len() > MAX_KEY {
             return Answer { decision: Arc::new(evaluate()), cached: false };
         }
-        if let Some(decision) = self.entries.get(key).filter(|kept| kept.holds_at(now)) {
-            return Answer { decision, cached: true };
+        if let Some(kept) = self.entries.get(key).filter(|kept| kept.decision.holds_at(now)) {
+            return Answer { decision: kept.decision, cached: true };
         }
         let selector = self.entries.entry_by_ref(key);
-        let entry = selector.or_insert_with_if(|| Arc::new(evaluate()), |kept| !kept.holds_at(now));
-        Answer { cached: !entry.is_fresh(), decision: entry.into_value() }
+        let keep = || Kept { decision: Arc::new(evaluate()), rests_on: rests_on() };
+        let entry = selector.or_insert_with_if(keep, |kept| !kept.decision.holds_at(now));
+        Answer { cached: !entry.is_fresh(), decision: entry.into_value().decision }
+    }
+
+    /// How many decisions that hold at `now` were made for somebody who rests on one of `scopes`, or had such behind. Looks at all.
+    ///
+    /// A decision is kept by what policies read of a caller: one with another certificate may share it.
+    pub fn count_resting_on(&self, scopes: &[Scope], now: Timestamp) -> u64 {
+        let asked: HashSet<&Scope> = scopes.iter().collect();
+        let hit = |kept: &Kept| kept.rests_on.iter().flat_map(Scopes::iter).any(|scope| asked.contains(scope));
+        let hits = self.entries.iter().filter(|(_, kept)| kept.decision.holds_at(now) && hit(kept)).count();
+        u64::try_from(hits).unwrap_or(u64::MAX)
     }
 
     /// How many decisions are kept, about.
@@ -79,6 +108,12 @@ impl DecisionCache {
     pub fn clear(&self) {
         self.entries.invalidate_all();
     }
+}
+
+/// The scopes of the caller and of everybody behind it; none is copied.
+fn rests_on(admitted: &Admitted<'_>) -> Arc<[Scopes]> {
+    let behind = admitted.facts().chain.hops().iter().map(AsRef::as_ref);
+    admitted.caller().into_iter().chain(behind).map(|caller| caller.scopes().clone()).collect()
 }
 
 #[cfg(test)]
@@ -99,6 +134,10 @@ mod tests {
         Decision::allow(DecisionId(id), Arc::from([]), Timestamp::from_millis(holds_until))
     }
 
+    fn nobody() -> Arc<[Scopes]> {
+        Arc::from([])
+    }
+
     fn cache() -> DecisionCache {
         DecisionCache::new(100, Duration::from_mins(5))
     }
@@ -106,7 +145,7 @@ mod tests {
     #[test]
     fn a_decision_is_given_again_until_the_moment_it_ends() {
         let cache = cache();
-        let at = |now, id| cache.by_key(b"key", Timestamp::from_millis(now), || decision(id, now + 10));
+        let at = |now, id| cache.by_key(b"key", Timestamp::from_millis(now), || decision(id, now + 10), nobody);
         let seen: Vec<(u128, bool)> = [(0, 1), (9, 2), (10, 3), (19, 4)]
             .map(|(now, id)| at(now, id))
             .map(|answer| (answer.decision.id.0, answer.cached))
@@ -121,12 +160,17 @@ mod tests {
             for _ in 0..8 {
                 scope.spawn(|| {
                     start.wait();
-                    let answer = cache.by_key(b"key", Timestamp::from_millis(0), || {
-                        evaluations.fetch_add(1, Ordering::SeqCst);
-                        // Long enough for the others to arrive.
-                        thread::sleep(Duration::from_millis(50));
-                        decision(1, 1000)
-                    });
+                    let answer = cache.by_key(
+                        b"key",
+                        Timestamp::from_millis(0),
+                        || {
+                            evaluations.fetch_add(1, Ordering::SeqCst);
+                            // Long enough for the others to arrive.
+                            thread::sleep(Duration::from_millis(50));
+                            decision(1, 1000)
+                        },
+                        nobody,
+                    );
                     assert_eq!(answer.decision.id, DecisionId(1));
                 });
             }
@@ -138,7 +182,7 @@ mod tests {
     fn keys_longer_than_the_bound_are_decided_anew_each_time() {
         let cache = cache();
         let by = |length: usize, id| {
-            let answer = cache.by_key(&vec![0; length], Timestamp::from_millis(0), || decision(id, 1000));
+            let answer = cache.by_key(&vec![0; length], Timestamp::from_millis(0), || decision(id, 1000), nobody);
             (answer.decision.id.0, answer.cached)
         };
         assert_eq!([by(MAX_KEY, 1), by(MAX_KEY, 2)], [(1, false), (1, true)]);
@@ -148,7 +192,8 @@ mod tests {
     #[test]
     fn another_key_is_another_decision() {
         let cache = cache();
-        let by = |key: &[u8], id| cache.by_key(key, Timestamp::from_millis(0), || decision(id, 1000)).decision.id.0;
+        let by =
+            |key: &[u8], id| cache.by_key(key, Timestamp::from_millis(0), || decision(id, 1000), nobody).decision.id.0;
         assert_eq!((by(b"a", 1), by(b"b", 2), by(b"a", 3)), (1, 2, 1));
     }
 }

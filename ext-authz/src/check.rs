@@ -77,6 +77,11 @@ impl Checker {
         Self { state, verifier, cache, degraded }
     }
 
+    /// What is remembered.
+    pub fn cache(&self) -> &DecisionCache {
+        &self.cache
+    }
+
     /// Who the connection proves to be on the other end and who stands behind, or why it proves nothing.
     pub fn identify(&self, certificate: &PresentedCertificate<'_>, now: Timestamp) -> Result<Identified, Refusal> {
         self.verifier.verify(certificate, now).inspect_err(|refusal| {

@@ -1,17 +1,22 @@
 //! The command line: what may be asked, and the exit code of the answer. Work is done in the modules below or in the sidecar.
 
 mod client;
+mod dry_run;
 mod envoy;
 mod exit;
+mod lines;
 mod moment;
 mod output;
 mod policy;
 mod remote;
 mod revoke;
 mod scope;
+mod send;
 mod serve;
 mod signals;
+mod standing;
 mod status;
+mod token;
 mod wait;
 
 use std::{
@@ -37,11 +42,18 @@ pub struct Cli {
 enum Command {
     /// Run the sidecar
     Serve(serve::ServeArgs),
-    /// Take back what was allowed to a workload, a certificate or a whole trust domain
-    #[command(after_help = revoke::EXAMPLES)]
+    /// Take back what was allowed to a workload, a certificate, a token, a device or a whole trust domain
+    #[command(after_help = revoke::REVOKE_EXAMPLES)]
     Revoke(revoke::RevokeArgs),
     /// Lift every revocation of a scope
+    #[command(after_help = revoke::RESTORE_EXAMPLES)]
     Restore(revoke::RestoreArgs),
+    /// Say how risky something is
+    #[command(after_help = standing::RISK_EXAMPLES)]
+    Risk(standing::RiskArgs),
+    /// Say what state a device or workload is in
+    #[command(after_help = standing::POSTURE_EXAMPLES)]
+    Posture(standing::PostureArgs),
     /// Read the log of signals
     #[command(subcommand)]
     Signals(signals::SignalsCommand),
@@ -100,6 +112,8 @@ impl Cli {
             Command::Serve(args) => args.run(),
             Command::Revoke(args) => wait_for(args.run(out)),
             Command::Restore(args) => wait_for(args.run(out)),
+            Command::Risk(args) => wait_for(args.run(out)),
+            Command::Posture(args) => wait_for(args.run(out)),
             Command::Signals(command) => wait_for(command.run(out)),
             Command::Status(args) => wait_for(args.run(out)),
             Command::Policy(command) => command.run(out),

@@ -7,6 +7,7 @@ use std::{
 
 mod audit;
 mod cache;
+mod control;
 mod degraded;
 mod drain;
 mod environment;
@@ -30,6 +31,7 @@ mod workload_api;
 
 pub use audit::AuditConfig;
 pub use cache::CacheConfig;
+pub use control::ControlConfig;
 pub use degraded::DegradedConfig;
 pub use drain::DrainConfig;
 pub use environment::Environment;
@@ -45,7 +47,7 @@ pub use service::ServiceConfig;
 pub use signals::SignalsConfig;
 pub use workload_api::WorkloadApiConfig;
 
-use crate::policy::PolicyFiles;
+use crate::policy::{PolicyFiles, control::ControlFiles};
 use reader::Reader;
 
 /// Everything an operator decides.
@@ -61,6 +63,8 @@ pub struct Config {
     pub cache: CacheConfig,
     /// Where we are asked.
     pub listen: ListenConfig,
+    /// Who may signal what.
+    pub control: ControlConfig,
     /// Where revocations are kept.
     pub signals: SignalsConfig,
     /// What happens while revocations can't be known or taken.
@@ -123,6 +127,7 @@ impl Config {
         let degraded = DegradedConfig::read(reader);
         let (link, audit, log, drain) =
             (LinkConfig::read(reader), AuditConfig::read(reader), LogConfig::read(reader), DrainConfig::read(reader));
+        let control = ControlConfig::read(reader);
         if let (Some(identity), Some(listen)) = (&identity, &listen) {
             check_own_svid(reader, identity, listen);
         }
@@ -132,6 +137,7 @@ impl Config {
             policy: policy?,
             cache: cache?,
             listen: listen?,
+            control: control?,
             signals: signals?,
             degraded: degraded?,
             link: link?,
@@ -144,6 +150,11 @@ impl Config {
     /// What the policy part loads.
     pub fn policy_files(&self) -> PolicyFiles {
         self.policy.files_for(&self.service)
+    }
+
+    /// What the control policy part loads.
+    pub fn control_files(&self) -> ControlFiles {
+        self.control.files_for(&self.service)
     }
 }
 
@@ -158,6 +169,7 @@ pub fn knobs() -> impl Iterator<Item = &'static Knob> {
         policy::KNOBS,
         cache::KNOBS,
         listen::KNOBS,
+        control::KNOBS,
         signals::KNOBS,
         nats::KNOBS,
         degraded::KNOBS,

@@ -2,6 +2,7 @@
 
 mod enforcement;
 mod positions;
+mod probes;
 mod registry;
 mod reports;
 pub mod session;
@@ -17,7 +18,10 @@ use std::{
 use authz_core::signal::Seq;
 use tokio::sync::watch;
 
+use probes::Probes;
+
 pub use enforcement::{Enforcement, FilterState};
+pub use probes::{Hit, Probe, Rehearsal};
 pub use registry::{Connection, Counts, Registry};
 pub use reports::Received;
 
@@ -32,6 +36,7 @@ struct Shared {
     registry: Mutex<Registry>,
     changes: AtomicU64,
     settled: watch::Sender<()>,
+    probes: Probes,
 }
 
 /// One `Watch` stream of one filter; its drop says that the filter is gone.
@@ -48,7 +53,8 @@ impl Filters {
     /// the start plus the longest lease, or `None` if there was no earlier run ([`crate::signals::Log::is_fresh`]).
     pub fn new(unknown_until: Option<Instant>) -> Self {
         let registry = Mutex::new(Registry::new(unknown_until));
-        Self(Arc::new(Shared { registry, changes: AtomicU64::new(0), settled: watch::Sender::new(()) }))
+        let (changes, settled) = (AtomicU64::new(0), watch::Sender::new(()));
+        Self(Arc::new(Shared { registry, changes, settled, probes: Probes::default() }))
     }
 
     /// Notes that the filter `instance` of Envoy `node` has opened its stream; both are short and printable.
@@ -120,6 +126,11 @@ impl FilterHandle {
         if has_settled {
             self.filters.0.settled.send_replace(());
         }
+    }
+
+    /// Its answer to a probe.
+    pub fn hit(&self, decisions: u64, streams: u64) -> Hit {
+        Hit { node: Arc::clone(&self.node), instance: Arc::clone(&self.instance), decisions, streams }
     }
 
     /// Takes the number of a report; the same number again, on this stream or another one, is not new.

@@ -12,9 +12,11 @@ use prometheus::{Encoder, Gauge, Histogram, IntCounter, IntCounterVec, IntGauge,
 use self::{bundles::BundleGauges, maker::Maker};
 use crate::{
     check::Source,
+    control::{self, UseResult},
     degraded::Condition,
     filters::session::Contradiction,
     identity::{Origin, TrustStore, workload_api::Feed},
+    policy::control::ControlAction,
     state::Part,
     tls::{Listener, Outcome},
 };
@@ -102,6 +104,10 @@ pub struct Metrics {
     pub policy_reloads: IntCounterVec,
     /// Policies in force.
     pub policies: IntGauge,
+    /// Uses of the control API, by action and result.
+    pub control_requests: IntCounterVec,
+    /// Sets of control policies loaded, by result.
+    pub control_policy_reloads: IntCounterVec,
     /// Bundle sets loaded, by result.
     pub bundle_reloads: IntCounterVec,
     bundle_fetches: IntCounterVec,
@@ -171,6 +177,8 @@ impl Metrics {
             revocations: make.gauge("countersign_revocations")?,
             policy_reloads: make.counters("countersign_policy_reloads_total", &["result"])?,
             policies: make.gauge("countersign_policies")?,
+            control_requests: make.counters("countersign_control_requests_total", &["action", "result"])?,
+            control_policy_reloads: make.counters("countersign_control_policy_reloads_total", &["result"])?,
             bundle_reloads: make.counters("countersign_bundle_reloads_total", &["result"])?,
             bundle_fetches: make.counters("countersign_bundle_fetches_total", &["origin", "result"])?,
             cached: make.gauge("countersign_cached_decisions")?,
@@ -262,6 +270,7 @@ impl Metrics {
             self.signals.with_label_values(&[kind]);
         }
         for result in ["accepted", "refused"] {
+            self.control_policy_reloads.with_label_values(&[result]);
             self.policy_reloads.with_label_values(&[result]);
             self.bundle_reloads.with_label_values(&[result]);
         }
@@ -276,8 +285,18 @@ impl Metrics {
         for part in Part::ALL {
             self.ready.with_label_values(&[part.as_str()]).set(0);
         }
+        self.create_control_labels();
         self.create_tls_labels();
         self.create_workload_api_labels();
+    }
+
+    fn create_control_labels(&self) {
+        for action in ControlAction::ALL.iter().map(|action| action.as_str()).chain([control::BATCH, control::UNKNOWN])
+        {
+            for result in UseResult::ALL {
+                self.control_requests.with_label_values(&[action, result.as_str()]);
+            }
+        }
     }
 
     fn create_workload_api_labels(&self) {

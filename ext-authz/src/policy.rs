@@ -5,6 +5,7 @@
 mod compile;
 mod compiled;
 mod context;
+pub mod control;
 mod directory;
 mod evaluation;
 mod files;
@@ -24,7 +25,7 @@ pub use self::{
     compiled::CompiledPolicies,
     files::{PolicyError, PolicyFiles, Unreadable, load},
     problem::{InvalidPolicies, Position, Problem},
-    report::{Report, report},
+    report::{Report, report, report_control},
     source::{Source, Sources},
     vocabulary::BUILT_IN_SCHEMA,
     watch::{PolicyEvent, watch},

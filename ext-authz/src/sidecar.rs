@@ -16,6 +16,7 @@ use crate::{
     check::Checker,
     clock,
     config::{Config, NatsConfig},
+    control::Guard,
     degraded::Degraded,
     filters::Filters,
     grpc::{desk::Desk, watch::Watching},
@@ -24,13 +25,15 @@ use crate::{
         workload_api::{JwtBundles, RevocationLists},
     },
     metrics::Metrics,
+    policy::PolicyError,
     readiness::Readiness,
-    signals::{Entry, JoinError, Log, LogError, SignalPlane, SubmitError},
+    signals::{Entry, JoinError, Log, LogError, SignalPlane, SubmitError, fleet::Members},
     socket::UnboundSocket,
     state::State,
     status::{LogNews, Overview, PolicyNews},
 };
 
+mod control_policies;
 mod degraded;
 mod federation;
 mod fleet;
@@ -39,6 +42,7 @@ mod log;
 mod own;
 mod policies;
 mod servers;
+mod siblings;
 mod trust;
 mod workload_api;
 
@@ -48,6 +52,9 @@ pub enum SidecarError {
     /// The audit trail can't be opened.
     #[error("audit trail: {0}, check audit.file")]
     Audit(#[source] std::io::Error),
+    /// Nobody may be asked who may signal: whoever could mend it must hear of it now.
+    #[error("control.policy can't be used:\n{0}")]
+    ControlPolicy(#[source] PolicyError),
     /// A file watch can't be set up, or the like.
     #[error("{0}")]
     Io(#[from] std::io::Error),
@@ -94,6 +101,10 @@ pub(crate) struct Parts {
     metrics: Arc<Metrics>,
     audit: Audit,
     desk: Arc<Desk>,
+    /// Who may signal what.
+    guard: Arc<Guard>,
+    /// The other sidecars, in a fleet.
+    members: Option<Arc<Members>>,
     watching: Arc<Watching>,
     readiness: Readiness,
     overview: Arc<Overview>,
@@ -117,16 +128,18 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), S
     if let Some(files) = &config.identity.svid {
         files.check_key()?;
     }
+    let rights = config.control_files().load().map_err(SidecarError::ControlPolicy)?;
     let metrics = Arc::new(Metrics::new()?);
     let (audit, writer) =
         audit::open(&config.audit.target, config.audit.queue, Arc::clone(&metrics)).map_err(SidecarError::Audit)?;
-    let parts = build(&config, metrics, audit).await?;
+    let guard = Arc::new(Guard::new(rights, Arc::clone(&metrics), audit.clone()));
+    let parts = build(&config, metrics, audit, guard).await?;
     let outcome = serve(&config, parts, stop).await;
     close_audit(writer).await;
     outcome
 }
 
-async fn build(config: &Config, metrics: Arc<Metrics>, audit: Audit) -> Result<Parts, SidecarError> {
+async fn build(config: &Config, metrics: Arc<Metrics>, audit: Audit, guard: Arc<Guard>) -> Result<Parts, SidecarError> {
     let state = Arc::new(State::default());
     let verifier = Arc::new(Verifier::new(Bundles::default(), config.identity.forwarding.clone()));
     let log = fleet::joined(open_log(config, &audit).await?, config).await?;
@@ -167,6 +180,7 @@ async fn build(config: &Config, metrics: Arc<Metrics>, audit: Audit) -> Result<P
         own: own.clone(),
         own_source: None,
         policy: PolicyNews::default(),
+        control_policy: PolicyNews::default(),
         metrics: Arc::clone(&metrics),
     });
     Ok(Parts {
@@ -179,6 +193,8 @@ async fn build(config: &Config, metrics: Arc<Metrics>, audit: Audit) -> Result<P
         metrics,
         audit,
         desk,
+        guard,
+        members: siblings::members(config, &watching),
         watching,
         readiness,
         overview,
@@ -276,9 +292,14 @@ async fn serve(config: &Config, parts: Parts, stop: impl Future<Output = ()>) ->
         tasks.spawn(named("federation", federation::keep(endpoints, Arc::clone(&parts), stopped.clone())));
     }
     tasks.spawn(named("policy", policies::keep(config.policy_files(), Arc::clone(&parts), stopped.clone())));
+    if !config.control.policy.is_empty() {
+        let control = control_policies::keep(config.control_files(), Arc::clone(&parts), stopped.clone());
+        tasks.spawn(named("control policy", control));
+    }
     tasks.spawn(named("degraded states", degraded::keep(Arc::clone(&parts), stopped.clone())));
     tasks.spawn(named("expiry", expire(Arc::clone(&parts), stopped.clone())));
     tasks.spawn(named("fleet", fleet::catch_up(Arc::clone(&parts), stopped.clone())));
+    tasks.spawn(named("siblings", siblings::keep(Arc::clone(&parts), stopped.clone())));
     tasks.spawn(named("signal log", log::keep(Arc::clone(&parts), stopped.clone())));
     let early = tokio::select! {
         () = stop => None,

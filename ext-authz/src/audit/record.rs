@@ -26,6 +26,8 @@ use crate::{check::Source, degraded::Standing, identity::Identified, metrics::Mo
 pub enum Record {
     /// Something besides a signal changed what is decided, or was refused.
     Change(Change),
+    /// The control API was used, or was not let be used.
+    Control(ControlRecord),
     /// One request decided by the sidecar.
     Decision(DecisionRecord),
     /// Requests answered by a filter from memory.
@@ -45,6 +47,31 @@ pub struct Change {
     /// `accepted`, `refused`, `entered`, `left`, or `withdrawn` for what its source took back.
     pub result: &'static str,
     /// Digest or the like, or what is wrong.
+    pub detail: String,
+}
+
+/// One use of the control API; a batch is one, and each of its signals that was not let in is another.
+#[derive(Default)]
+pub struct ControlRecord {
+    /// When.
+    pub at: Timestamp,
+    /// What the connection proves of who asked, and beside it what that says of itself.
+    pub who: String,
+    /// A name of `policy::control::ControlAction`, `batch`, or `unknown` for what could not be understood.
+    pub action: &'static str,
+    /// What it was about.
+    pub scope: Option<String>,
+    /// A name of `control::UseResult`.
+    pub result: &'static str,
+    /// The control policies that determined it.
+    pub policies: Vec<Arc<str>>,
+    /// Where it stands in the log.
+    pub seq: Option<Seq>,
+    /// The name of the signal.
+    pub id: Option<String>,
+    /// Why, in the sender's words.
+    pub why: String,
+    /// What was wrong, or how much there was.
     pub detail: String,
 }
 
@@ -176,6 +203,7 @@ impl Record {
             Self::Change(it) => json!({
                 "kind": it.what, "time": rfc3339(it.at), "result": it.result, "detail": it.detail,
             }),
+            Self::Control(it) => it.as_json(),
             Self::Decision(it) => return it.write_line(line),
             Self::Hits(it) => json!({
                 "kind": "filter_hits", "time": rfc3339(it.at), "decision_id": it.decision_id, "count": it.count,
@@ -307,6 +335,17 @@ impl DecisionRecord {
             request_id: &self.request.request_id,
         };
         write_value(&out, line)
+    }
+}
+
+impl ControlRecord {
+    fn as_json(&self) -> serde_json::Value {
+        let Self { at, who, action, scope, result, policies, seq, id, why, detail } = self;
+        let policies: Vec<&str> = policies.iter().map(|name| &**name).collect();
+        json!({
+            "kind": "control", "time": rfc3339(*at), "who": who, "action": action, "scope": scope, "result": result,
+            "policies": policies, "seq": seq.map(|seq| seq.0), "id": id, "why": why, "detail": detail,
+        })
     }
 }
 

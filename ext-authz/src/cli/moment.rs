@@ -12,6 +12,21 @@ pub(super) enum Moment {
     At(Timestamp),
 }
 
+impl Moment {
+    /// The moment it stands for at `now`.
+    pub(super) fn at(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(moment) => moment,
+            Self::Now => now,
+        }
+    }
+}
+
+/// The end of `length` from `now` on, in milliseconds since the epoch.
+pub(super) fn since(now: Timestamp, length: Duration) -> u64 {
+    now.saturating_add_millis(u64::try_from(length.as_millis()).unwrap_or(u64::MAX)).as_millis()
+}
+
 /// Reads `now` or a moment in RFC 3339.
 pub(super) fn parse_moment(text: &str) -> Result<Moment, String> {
     if text == "now" {

@@ -50,6 +50,14 @@ impl<'w> Output<'w> {
         self.out.flush()
     }
 
+    /// Writes a line of JSON that people do not need.
+    pub(super) fn data(&mut self, value: &impl Serialize) -> io::Result<()> {
+        match self.format {
+            Format::Human => Ok(()),
+            Format::Json => writeln!(self.out, "{}", serde_json::to_string(value)?),
+        }
+    }
+
     /// Writes a line that only people need.
     pub(super) fn note(&mut self, line: &str) -> io::Result<()> {
         match self.format {

@@ -1,12 +1,12 @@
 //! `countersign signals`: the log, as a list or as it grows. It reads and changes nothing.
 
-use std::io::Write;
+use std::{collections::BTreeMap, io::Write};
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::{CliError, Common, Exit, Output, client::refusal, moment, output::Tone};
-use crate::wire::control::{Kind, ListRequest, Signal, TailRequest};
+use crate::wire::control::{Attribute, Kind, ListRequest, Outcome, Posture, Signal, SubmitResponse, TailRequest};
 
 /// How to read the log.
 #[derive(Debug, Subcommand)]
@@ -105,6 +105,16 @@ pub(super) struct SignalView<'s> {
     why: &'s str,
     issued_before: Option<String>,
     expires_at: Option<String>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    source: &'s str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    risk: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compliant: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attributes: Option<BTreeMap<&'s str, &'s str>>,
 }
 
 impl<'s> SignalView<'s> {
@@ -119,39 +129,71 @@ impl<'s> SignalView<'s> {
             why: &signal.why,
             issued_before: signal.issued_before_ms.map(moment::to_text),
             expires_at: signal.expires_at_ms.map(moment::to_text),
+            source: &signal.source,
+            event_at: signal.event_at_ms.map(moment::to_text),
+            risk: signal.risk,
+            compliant: signal.posture.as_ref().map(|posture| posture.compliant),
+            attributes: signal.posture.as_ref().map(attributes),
         }
     }
 }
 
 /// What people are told about an accepted signal.
-pub(super) fn accepted(out: &Output<'_>, signal: &Signal, known: bool) -> String {
-    let done = match (known, action(signal)) {
-        (true, _) => out.paint(Tone::Warn, "known already, nothing changed:"),
-        (false, "restore") => out.paint(Tone::Good, "restored"),
-        (false, _) => out.paint(Tone::Bad, "revoked"),
+pub(super) fn accepted(out: &Output<'_>, signal: &Signal, response: &SubmitResponse) -> String {
+    let done = match (response.known, response.outcome(), action(signal)) {
+        (true, ..) => out.paint(Tone::Warn, "known already, nothing changed:"),
+        (_, Outcome::Superseded, action) => {
+            out.paint(Tone::Warn, &format!("{action} is older than what is known, nothing changed:"))
+        }
+        (.., "restore") => out.paint(Tone::Good, "restored"),
+        (.., "revoke") => out.paint(Tone::Bad, "revoked"),
+        (.., action) => out.paint(Tone::Good, &format!("{action} noted of")),
     };
     let Signal { seq, id, scope, .. } = signal;
-    format!("{done} {scope}{}\n  {}", bounds(signal), out.paint(Tone::Dim, &format!("seq {seq}, id {id}")))
+    format!("{done} {scope}{}\n  {}", details(signal), out.paint(Tone::Dim, &format!("seq {seq}, id {id}")))
+}
+
+/// The word for what a signal changed.
+pub(super) fn outcome(outcome: Outcome) -> Option<&'static str> {
+    match outcome {
+        Outcome::Changed => Some("changed"),
+        Outcome::Superseded => Some("superseded"),
+        Outcome::Unchanged => Some("unchanged"),
+        Outcome::Unspecified => None,
+    }
 }
 
 fn show(out: &mut Output<'_>, signal: &Signal) -> Result<(), CliError> {
     out.say(&SignalView::of(signal), |out| {
         let action = match action(signal) {
             "revoke" => out.paint(Tone::Bad, "revoke "),
-            other => out.paint(Tone::Good, other),
+            other => out.paint(Tone::Good, &format!("{other:<7}")),
         };
-        let Signal { seq, scope, who, why, at_ms, .. } = signal;
+        let Signal { seq, scope, who, why, source, at_ms, .. } = signal;
         let why = if why.is_empty() { String::new() } else { format!(": {why}") };
-        let by = out.paint(Tone::Dim, &format!("by {who}{why}"));
-        format!("{seq:>6}  {}  {action}  {scope}{}  {by}", moment::to_text(*at_ms), bounds(signal))
+        let source = if source.is_empty() { String::new() } else { format!(" from {source}") };
+        let by = out.paint(Tone::Dim, &format!("by {who}{source}{why}"));
+        format!("{seq:>6}  {}  {action}  {scope}{}  {by}", moment::to_text(*at_ms), details(signal))
     })?;
     Ok(())
 }
 
-fn bounds(signal: &Signal) -> String {
+/// What its kind of signal has, for people.
+fn details(signal: &Signal) -> String {
+    let risk = signal.risk.map(|score| format!(" {score} of 100"));
+    let posture = signal.posture.as_ref().map(|posture| {
+        let word = if posture.compliant { " compliant" } else { " not compliant" };
+        let more: Vec<String> = attributes(posture).iter().map(|(name, value)| format!("{name}={value}")).collect();
+        if more.is_empty() { word.to_owned() } else { format!("{word} ({})", more.join(" ")) }
+    });
     let issued = signal.issued_before_ms.map(|ms| format!(", issued before {}", moment::to_text(ms)));
+    let event = signal.event_at_ms.map(|ms| format!(", as of {}", moment::to_text(ms)));
     let expires = signal.expires_at_ms.map(|ms| format!(", until {}", moment::to_text(ms)));
-    [issued, expires].into_iter().flatten().collect()
+    [risk, posture, issued, event, expires].into_iter().flatten().collect()
+}
+
+fn attributes(posture: &Posture) -> BTreeMap<&str, &str> {
+    posture.attributes.iter().map(|Attribute { name, value }| (name.as_str(), value.as_str())).collect()
 }
 
 fn action(signal: &Signal) -> &'static str {

@@ -132,7 +132,7 @@ drain: {grace: 10s, grace: 11s}
             "line 18: audit.queue is 0; write a number from 1 to 16777216",
             "line 19: log.format is \"xml\"; write json or text",
             "line 19: log.level is \"loud\"; write error, warn, info, debug or trace, or such as info,countersign::identity=debug",
-            "line 20: metrics is unknown; here can be service, identity, policy, cache, listen, signals, degraded, link, audit, log, drain",
+            "line 20: metrics is unknown; here can be service, identity, policy, cache, listen, control, signals, degraded, link, audit, log, drain",
             "line 21: drain.grace is set twice; keep one of them",
         ],
     );

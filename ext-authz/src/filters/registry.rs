@@ -132,6 +132,12 @@ impl Registry {
         enforcement
     }
 
+    /// Those with an open stream, in no order.
+    pub fn connected(&self) -> Vec<FilterState> {
+        let connected = self.filters.iter().filter(|(_, filter)| filter.connection.is_some());
+        connected.map(|(instance, filter)| filter.state(instance, Seq(0), None)).collect()
+    }
+
     /// As [`super::Filters::is_connected`].
     pub fn is_connected(&self, instance: &str) -> bool {
         self.filters.get(instance).is_some_and(|filter| filter.connection.is_some())

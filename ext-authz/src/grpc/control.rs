@@ -1,8 +1,13 @@
-//! The control API: takes signals, shows the log, and reports enforcement. Who may connect is up to the socket's owner and mode, or to the list of the TCP listener.
+//! The control API: takes signals, shows the log, and reports enforcement. Who may connect is up to its doors, who may do what up to its guard.
 
+mod batch;
+mod dry_run;
 mod progress;
 mod status;
 mod tail;
+mod who;
+
+pub use progress::own_enforcement;
 
 use std::{
     sync::Arc,
@@ -13,17 +18,22 @@ use authz_core::signal::{Seq, Signal};
 use prost::Message;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, transport::server::UdsConnectInfo};
+use tonic::{Request, Response, Status, Streaming};
+
+use dry_run::DryRun;
 
 use crate::{
+    cache::DecisionCache,
     clock,
+    control::{Guard, Pass, Siblings, Tally},
     filters::Filters,
+    policy::control::{Asked, Principal},
     signals::{Accepted, SignalPlane, convert, live},
     status::Overview,
-    tls::Peer,
     wire::control::{
-        AwaitRequest, Enforcement, ListRequest, ListResponse, Signal as WireSignal, StatusRequest, StatusResponse,
-        SubmitRequest, SubmitResponse, TailRequest, control_server::Control,
+        AwaitRequest, DryRunRequest, DryRunResponse, Enforcement, ListRequest, ListResponse, Signal as WireSignal,
+        StatusRequest, StatusResponse, SubmitRequest, SubmitResponse, SubmitResult, TailRequest,
+        control_server::Control,
     },
 };
 
@@ -32,18 +42,43 @@ use crate::{
 pub struct ControlService {
     plane: Arc<SignalPlane>,
     filters: Filters,
+    guard: Arc<Guard>,
     overview: Option<Arc<Overview>>,
+    cache: Option<DecisionCache>,
+    siblings: Option<Arc<dyn Siblings>>,
 }
 
 impl ControlService {
-    /// Speaks for `plane` and `filters`.
-    pub fn new(plane: Arc<SignalPlane>, filters: Filters) -> Self {
-        Self { plane, filters, overview: None }
+    /// Speaks for `plane` and `filters` to whom `guard` lets.
+    pub fn new(plane: Arc<SignalPlane>, filters: Filters, guard: Arc<Guard>) -> Self {
+        Self { plane, filters, guard, overview: None, cache: None, siblings: None }
     }
 
     /// Answers `Status` from `overview`; without one it is not served.
     pub fn with_overview(self, overview: Arc<Overview>) -> Self {
         Self { overview: Some(overview), ..self }
+    }
+
+    /// Counts in `cache` too what a dry run would hit.
+    pub fn with_cache(self, cache: DecisionCache) -> Self {
+        Self { cache: Some(cache), ..self }
+    }
+
+    /// Asks the other sidecars of a fleet too how far a position is in force.
+    pub fn with_siblings(self, siblings: Arc<dyn Siblings>) -> Self {
+        Self { siblings: Some(siblings), ..self }
+    }
+
+    fn admit<T>(&self, request: &Request<T>, asked: &Asked<'_>) -> Result<Pass<'_>, Status> {
+        self.guard.admit(&who::principal(request)?, asked).map_err(status::of_not_permitted)
+    }
+
+    fn read(&self, who: &Principal, request: SubmitRequest) -> Result<Signal, Status> {
+        let who = who.to_string();
+        convert::from_request(request, &who, clock::now()).map_err(|error| {
+            self.guard.misunderstood(&who, error.to_string());
+            status::of_invalid(error)
+        })
     }
 
     /// Refuses a position that the log has not reached: waiting for it could take for ever.
@@ -59,29 +94,63 @@ impl ControlService {
 #[tonic::async_trait]
 impl Control for ControlService {
     type AwaitStream = ReceiverStream<Result<Enforcement, Status>>;
+    type SubmitBatchStream = ReceiverStream<Result<SubmitResult, Status>>;
     type TailStream = ReceiverStream<Result<WireSignal, Status>>;
 
     async fn submit(&self, request: Request<SubmitRequest>) -> Result<Response<SubmitResponse>, Status> {
-        let peer = peer(&request);
-        let signal = convert::from_request(request.into_inner(), &peer, clock::now()).map_err(status::of_invalid)?;
-        let accepted = self.plane.submit(signal).await.map_err(status::of_refused)?;
-        note(&accepted);
-        let signal = convert::to_wire(accepted.seq, &accepted.signal);
-        let outcome = convert::outcome(accepted.outcome).into();
-        Ok(Response::new(SubmitResponse { signal: Some(signal), known: accepted.known, outcome }))
+        let who = who::principal(&request)?;
+        let signal = self.read(&who, request.into_inner())?;
+        let pass = self.guard.admit(&who, &Asked::Signal { signal: &signal, position: 1 });
+        let pass = pass.map_err(status::of_not_permitted)?;
+        match self.plane.submit(signal).await {
+            Ok(accepted) => {
+                pass.done_at(accepted.seq);
+                note(&accepted);
+                Ok(Response::new(to_wire(&accepted)))
+            }
+            Err(error) => {
+                pass.failed(&error.to_string());
+                Err(status::of_refused(error))
+            }
+        }
+    }
+
+    async fn submit_batch(
+        &self,
+        request: Request<Streaming<SubmitRequest>>,
+    ) -> Result<Response<Self::SubmitBatchStream>, Status> {
+        let tally = Tally::new(Arc::clone(&self.guard), who::principal(&request)?);
+        let (out, stream) = mpsc::channel(STREAM_BUFFER);
+        tokio::spawn(batch::run(Arc::clone(&self.plane), tally, request.into_inner(), out));
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn dry_run(&self, request: Request<DryRunRequest>) -> Result<Response<DryRunResponse>, Status> {
+        let who = who::principal(&request)?;
+        let dry_run = DryRun::parse(request.get_ref()).map_err(|error| {
+            self.guard.misunderstood(&who.to_string(), error.clone());
+            Status::invalid_argument(error)
+        })?;
+        for scope in &dry_run.scopes {
+            self.guard.admit(&who, &Asked::DryRun(scope)).map_err(status::of_not_permitted)?.done();
+        }
+        dry_run.run(&self.filters, self.cache.clone()).await.map(Response::new)
     }
 
     async fn r#await(&self, request: Request<AwaitRequest>) -> Result<Response<Self::AwaitStream>, Status> {
+        self.admit(&request, &Asked::Await)?.done();
         let AwaitRequest { seq, timeout_ms } = request.into_inner();
         let seq = self.check_reached("seq", seq)?;
         let deadline = (timeout_ms > 0).then(|| Instant::now() + Duration::from_millis(timeout_ms).min(LONGEST_WAIT));
         let (out, stream) = mpsc::channel(STREAM_BUFFER);
         let (plane, filters) = (Arc::clone(&self.plane), self.filters.clone());
-        tokio::spawn(async move { progress::report(&plane, &filters, seq, deadline, out).await });
+        let siblings = self.siblings.clone();
+        tokio::spawn(async move { progress::report(&plane, &filters, seq, deadline, siblings, out).await });
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 
     async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListResponse>, Status> {
+        self.admit(&request, &Asked::List)?.done();
         let ListRequest { after_seq, limit, live_only } = request.into_inner();
         let limit = if limit == 0 { DEFAULT_LIMIT } else { limit.min(MAX_LIMIT) } as usize;
         let (log, now) = (Arc::clone(self.plane.log()), clock::now());
@@ -96,6 +165,7 @@ impl Control for ControlService {
     }
 
     async fn tail(&self, request: Request<TailRequest>) -> Result<Response<Self::TailStream>, Status> {
+        self.admit(&request, &Asked::Tail)?.done();
         let after = self.check_reached("after_seq", request.into_inner().after_seq)?;
         let (out, stream) = mpsc::channel(STREAM_BUFFER);
         let plane = Arc::clone(&self.plane);
@@ -103,19 +173,19 @@ impl Control for ControlService {
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 
-    async fn status(&self, _request: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
+    async fn status(&self, request: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
+        self.admit(&request, &Asked::Status)?.done();
         let overview = self.overview.as_ref().ok_or_else(|| Status::unavailable("this sidecar has no overview"))?;
         Ok(Response::new(overview.look(clock::now(), Instant::now())))
     }
 }
 
-/// What the connection proves about its other end.
-fn peer<T>(request: &Request<T>) -> String {
-    if let Some(peer) = request.extensions().get::<Arc<Peer>>() {
-        return peer.id().to_string();
+fn to_wire(accepted: &Accepted) -> SubmitResponse {
+    SubmitResponse {
+        signal: Some(convert::to_wire(accepted.seq, &accepted.signal)),
+        known: accepted.known,
+        outcome: convert::outcome(accepted.outcome).into(),
     }
-    let credentials = request.extensions().get::<UdsConnectInfo>().and_then(|info| info.peer_cred);
-    credentials.map_or_else(|| "unknown peer".to_owned(), |it| format!("uid:{}", it.uid()))
 }
 
 fn note(Accepted { seq, signal, known, outcome }: &Accepted) {

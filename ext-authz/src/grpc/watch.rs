@@ -22,14 +22,14 @@ use crate::{
     clock,
     degraded::Degraded,
     filters::{
-        FilterHandle, Filters,
+        FilterHandle, Filters, Probe,
         session::{self, Contradiction, MAX_INVALIDATIONS, Session, Start, Terms},
     },
     metrics::Metrics,
     signals::{Entry, History, SignalPlane, Tail, TailEnd},
     state::State,
     status::LogNews,
-    wire::link::{Held, Hello, Report, Update},
+    wire::link::{self, Held, Hello, Report, Update},
 };
 
 /// What all watches share.
@@ -58,6 +58,8 @@ pub struct Watch {
     updates: Outbox,
     session: Session,
     vitals: Vitals,
+    /// Questions that the filter has not answered.
+    asked: Vec<Arc<Probe>>,
     name: String,
 }
 
@@ -78,7 +80,7 @@ impl Watch {
     /// A watch that answers into `updates`.
     pub fn new(shared: Arc<Watching>, updates: Outbox) -> Self {
         let (vitals, session) = (Vitals::new(Arc::clone(&shared.metrics)), Session::new(Terms::of(shared.lease)));
-        Self { shared, updates, session, vitals, name: String::new() }
+        Self { shared, updates, session, vitals, asked: Vec::new(), name: String::new() }
     }
 
     /// Serves the filter until its stream ends.
@@ -127,6 +129,7 @@ impl Watch {
         hello: &Hello,
     ) -> Result<(), End> {
         let mut rules = self.shared.state.subscribe_to_rules();
+        let mut probes = self.shared.filters.probes();
         self.wait_until_live().await?;
         self.send_plan_if_new().await?;
         let mut tail = self.begin(hello).await?;
@@ -145,6 +148,8 @@ impl Watch {
                     if changed.is_err() { return Ok(()); }
                     self.send_plan_if_new().await?;
                 }
+                // One that was missed, because too many were asked, stays unanswered.
+                Ok(probe) = probes.recv() => self.ask(probe).await?,
                 () = overdue.wait(self.session.owes_since(), self.shared.lease) => {
                     self.shared.metrics.filters_overdue.inc();
                     let told = self.session.delivered().0;
@@ -264,6 +269,11 @@ impl Watch {
         if let Some(update) = self.session.answer(report, received, published) {
             self.send(update).await?;
         }
+        if let Some(probed) = report.probed
+            && let Some(at) = self.asked.iter().position(|probe| probe.id == probed.id)
+        {
+            self.asked.swap_remove(at).answer(handle.hit(probed.cached_decisions, probed.open_streams));
+        }
         match &report.held {
             Some(held) => self.answer_held(held).await,
             None => Ok(()),
@@ -280,6 +290,18 @@ impl Watch {
             }
         }
         Ok(())
+    }
+
+    /// Passes a question on.
+    async fn ask(&mut self, probe: Arc<Probe>) -> Result<(), End> {
+        let wire = link::Probe {
+            id: probe.id,
+            scopes: probe.scopes.iter().map(ToString::to_string).collect(),
+            issued_before_ms: probe.issued_before.as_millis(),
+        };
+        self.asked.retain(|probe| !probe.is_over());
+        self.asked.push(probe);
+        self.send(Update { probe: Some(wire), ..Update::default() }).await
     }
 
     fn measure(&self, seq: Seq, is_news: bool) {

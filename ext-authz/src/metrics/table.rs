@@ -59,6 +59,18 @@ pub const TABLE: &[MetricRow] = &[
     ),
     row("countersign_cached_decisions", "gauge", "", "Decisions in the sidecar's cache, about."),
     row(
+        "countersign_control_policy_reloads_total",
+        "counter",
+        "result",
+        "Sets of control policies read, accepted or refused; a refused one changes nothing.",
+    ),
+    row(
+        "countersign_control_requests_total",
+        "counter",
+        "action, result",
+        "Uses of the control API, and each signal of a batch: allowed, denied, error where a control policy could not be evaluated, failed, or invalid.",
+    ),
+    row(
         "countersign_decision_duration_seconds",
         "histogram",
         "mode",

@@ -29,9 +29,16 @@ use super::{
 /// # Errors
 /// Everything that is wrong, each with its place: syntax, names, types against the schema, entities, an empty set.
 pub fn compile(sources: &Sources) -> Result<CompiledPolicies, InvalidPolicies> {
+    on_a_deep_stack(|| compile_here(sources))
+}
+
+/// Runs a compiler where policies nested as deep as may be fit.
+pub(super) fn on_a_deep_stack<T: Send>(
+    compile: impl FnOnce() -> Result<T, InvalidPolicies> + Send,
+) -> Result<T, InvalidPolicies> {
     let compiled = thread::scope(|scope| {
         let compiling = thread::Builder::new().name("policy-compile".into()).stack_size(STACK);
-        let compiling = compiling.spawn_scoped(scope, || compile_here(sources)).map_err(|error| error.to_string())?;
+        let compiling = compiling.spawn_scoped(scope, compile).map_err(|error| error.to_string())?;
         compiling.join().map_err(|_| "the compiler failed, which is a bug of ours".to_owned())
     });
     compiled.unwrap_or_else(|message| Err(InvalidPolicies { problems: vec![anywhere(message)] }))
@@ -93,7 +100,7 @@ fn check_not_empty(sources: &Sources, statements: &[Statement<'_>], problems: &m
     }
 }
 
-fn check_depth(statements: &[Statement<'_>], problems: &mut Vec<Problem>) {
+pub(super) fn check_depth(statements: &[Statement<'_>], problems: &mut Vec<Problem>) {
     for statement in statements {
         let mut reads = Reads::default();
         if let Conditions::Known(policy) = &statement.conditions {
@@ -110,7 +117,7 @@ fn check_depth(statements: &[Statement<'_>], problems: &mut Vec<Problem>) {
 }
 
 /// A problem of the set as a whole.
-fn anywhere(message: String) -> Problem {
+pub(super) fn anywhere(message: String) -> Problem {
     Problem { file: "policies".into(), at: None, message }
 }
 
@@ -128,12 +135,17 @@ fn validate(vocabulary: &Vocabulary, statements: &[Statement<'_>], problems: &mu
         let statements: Vec<_> = statements.iter().filter(of_form).collect();
         warnings.extend(validate_against(schema, &statements, problems));
     }
+    check_spiffe_literals(statements, problems);
+    once(warnings)
+}
+
+/// A name of a workload that no workload can have would match nobody, which its writer can't mean.
+pub(super) fn check_spiffe_literals(statements: &[Statement<'_>], problems: &mut Vec<Problem>) {
     for statement in statements {
         for message in statement.policy.entity_literals().iter().filter_map(|uid| check_spiffe(uid).err()) {
             problems.push(Problem::at(statement.source, statement.offset, message));
         }
     }
-    once(warnings)
 }
 
 fn what_permits_reach(statements: &[Statement<'_>], vocabulary: &Vocabulary) -> Reach {
@@ -153,7 +165,11 @@ fn admits_strangers(statement: &Statement<'_>, vocabulary: &Vocabulary) -> Optio
     permits.then(|| Problem::at(statement.source, statement.offset, message))
 }
 
-fn validate_against(schema: &Schema, statements: &[&Statement<'_>], problems: &mut Vec<Problem>) -> Vec<Problem> {
+pub(super) fn validate_against(
+    schema: &Schema,
+    statements: &[&Statement<'_>],
+    problems: &mut Vec<Problem>,
+) -> Vec<Problem> {
     let policies = match PolicySet::from_policies(statements.iter().map(|statement| statement.policy.clone())) {
         Ok(policies) => policies,
         Err(error) => {

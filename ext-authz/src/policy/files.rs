@@ -67,29 +67,28 @@ pub fn load(files: &PolicyFiles) -> Result<CompiledPolicies, PolicyError> {
 impl PolicyFiles {
     /// What to watch: the files and, for patterns, their directories.
     pub fn watched(&self) -> Vec<PathBuf> {
-        let policies =
-            self.policies.iter().map(|path| pattern(path).map_or(path.as_path(), |(directory, _)| directory));
+        let policies = self.policies.iter().map(|path| watched(path));
         let others = [&self.schema, &self.entities].into_iter().flatten().map(PathBuf::as_path);
         policies.chain(others).map(Path::to_path_buf).collect()
     }
 }
 
+/// What to watch for `path`: itself, or the directory of a pattern.
+pub(super) fn watched(path: &Path) -> &Path {
+    pattern(path).map_or(path, |(directory, _)| directory)
+}
+
+/// Reads policies alone; or says which can't be.
+pub(super) fn read_policies(paths: &[PathBuf]) -> Result<Vec<Source>, Vec<Unreadable>> {
+    let mut unreadable = Vec::new();
+    let sources = expand_all(paths, &mut unreadable).iter().filter_map(|path| source(path, &mut unreadable)).collect();
+    if unreadable.is_empty() { Ok(sources) } else { Err(unreadable) }
+}
+
 fn read(files: &PolicyFiles) -> Result<Sources, PolicyError> {
     let mut unreadable = Vec::new();
-    let mut paths = Vec::new();
-    for path in &files.policies {
-        match expand(path) {
-            Ok(more) => paths.extend(more),
-            Err(error) => unreadable.push(Unreadable { path: path.clone(), error }),
-        }
-    }
-    let mut source = |path: &PathBuf| match read_text(path) {
-        Ok(text) => Some(Source { name: path.display().to_string(), text }),
-        Err(error) => {
-            unreadable.push(Unreadable { path: path.clone(), error });
-            None
-        }
-    };
+    let paths = expand_all(&files.policies, &mut unreadable);
+    let mut source = |path: &PathBuf| source(path, &mut unreadable);
     let sources = Sources {
         policies: paths.iter().filter_map(&mut source).collect(),
         schema: files.schema.as_ref().and_then(&mut source),
@@ -100,6 +99,27 @@ fn read(files: &PolicyFiles) -> Result<Sources, PolicyError> {
         refuse_path_parameters: files.refuse_path_parameters,
     };
     if unreadable.is_empty() { Ok(sources) } else { Err(PolicyError::Unreadable(unreadable)) }
+}
+
+fn expand_all(paths: &[PathBuf], unreadable: &mut Vec<Unreadable>) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for path in paths {
+        match expand(path) {
+            Ok(more) => files.extend(more),
+            Err(error) => unreadable.push(Unreadable { path: path.clone(), error }),
+        }
+    }
+    files
+}
+
+fn source(path: &Path, unreadable: &mut Vec<Unreadable>) -> Option<Source> {
+    match read_text(path) {
+        Ok(text) => Some(Source { name: path.display().to_string(), text }),
+        Err(error) => {
+            unreadable.push(Unreadable { path: path.to_path_buf(), error });
+            None
+        }
+    }
 }
 
 /// The files a path stands for, sorted by name.

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::{
+    control::ControlFiles,
     files::{PolicyError, PolicyFiles, load},
     problem::Problem,
 };
@@ -20,6 +21,16 @@ pub struct Report {
     pub warnings: Vec<Problem>,
     /// What the set would be.
     pub summary: Option<Summary>,
+    /// What a set of control policies would be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub control: Option<ControlSummary>,
+}
+
+/// An accepted set of control policies.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ControlSummary {
+    /// All policies.
+    pub policies: usize,
 }
 
 /// An accepted set.
@@ -45,10 +56,34 @@ pub fn report(files: &PolicyFiles) -> Report {
                 reads: compiled.plan().reads().iter().map(ToString::to_string).collect(),
                 digest: compiled.digest().to_string(),
             };
-            Report { valid: true, errors: vec![], warnings: compiled.warnings().to_vec(), summary: Some(summary) }
+            Report {
+                valid: true,
+                errors: vec![],
+                warnings: compiled.warnings().to_vec(),
+                summary: Some(summary),
+                control: None,
+            }
         }
-        Err(error) => Report { valid: false, errors: problems(error), warnings: vec![], summary: None },
+        Err(error) => refused(error),
     }
+}
+
+/// Checks control policy files as `serve` would load them. Blocks, so not for async threads.
+pub fn report_control(files: &ControlFiles) -> Report {
+    match files.load() {
+        Ok(compiled) => Report {
+            valid: true,
+            errors: vec![],
+            warnings: compiled.warnings().to_vec(),
+            summary: None,
+            control: Some(ControlSummary { policies: compiled.len() }),
+        },
+        Err(error) => refused(error),
+    }
+}
+
+fn refused(error: PolicyError) -> Report {
+    Report { valid: false, errors: problems(error), warnings: vec![], summary: None, control: None }
 }
 
 fn problems(error: PolicyError) -> Vec<Problem> {
@@ -69,9 +104,10 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.errors.iter().try_for_each(|problem| writeln!(f, "error: {problem}"))?;
         self.warnings.iter().try_for_each(|problem| writeln!(f, "warning: {problem}"))?;
-        match &self.summary {
-            None => write!(f, "invalid: {} to correct", self.errors.len()),
-            Some(summary) => summary.fmt(f),
+        match (&self.summary, &self.control) {
+            (None, None) => write!(f, "invalid: {} to correct", self.errors.len()),
+            (Some(summary), _) => summary.fmt(f),
+            (None, Some(control)) => write!(f, "valid: {} control policies", control.policies),
         }
     }
 }

@@ -80,8 +80,15 @@ impl Doors<'_> {
         let unix = bind_unix(&socket.path, socket.mode)?;
         info!(socket = %socket.path.display(), "control listens");
         let watching = &self.parts.watching;
-        let service = ControlService::new(Arc::clone(&watching.plane), watching.filters.clone())
-            .with_overview(Arc::clone(&self.parts.overview));
+        let guard = Arc::clone(&self.parts.guard);
+        let siblings = self.parts.members.clone();
+        let service = ControlService::new(Arc::clone(&watching.plane), watching.filters.clone(), guard)
+            .with_overview(Arc::clone(&self.parts.overview))
+            .with_cache(self.parts.desk.checker.cache().clone());
+        let service = match siblings {
+            Some(members) => service.with_siblings(members),
+            None => service,
+        };
         let routes = Routes::new(ControlServer::new(service)).prepare();
         self.tasks.spawn(named("control", over_unix(routes.clone(), unix, self.stopped.clone())));
         match &self.listen.control_tcp {

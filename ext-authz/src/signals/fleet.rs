@@ -5,6 +5,7 @@ mod entry;
 pub mod follower;
 mod join;
 mod login;
+mod members;
 mod session;
 mod snapshot;
 mod state;
@@ -25,6 +26,7 @@ use follower::{Follower, StreamId};
 use session::Session;
 
 pub use join::{JoinError, join};
+pub use members::{Members, OwnEnforcement, Presence};
 pub use state::{FleetState, Refused};
 
 /// An entry as it is compared and handed on.
@@ -87,6 +89,11 @@ impl Fleet {
     /// How we stand to the stream, from now on.
     pub(super) fn state(&self) -> watch::Receiver<FleetState> {
         self.shared.state.subscribe()
+    }
+
+    /// See [`super::SignalPlane::members`].
+    pub(super) fn members(&self, me: Presence, own: OwnEnforcement) -> Members {
+        Members::new(me, own, self.shared.session.subscribe(), &self.shared.config.subject)
     }
 
     /// See [`super::SignalPlane::submit`].

@@ -8,7 +8,7 @@ use authz_core::signal::{Outcome, Seq, Signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    fleet::{Fleet, FleetState, Replica},
+    fleet::{Fleet, FleetState, Members, OwnEnforcement, Presence, Replica},
     freshness::Freshness,
     history::{Fingerprint, History},
     log::{Log, LogError},
@@ -161,6 +161,11 @@ impl SignalPlane {
     /// How this sidecar stands to the stream of its fleet, from now on; nothing if its log is its own.
     pub fn fleet(&self) -> Option<watch::Receiver<FleetState>> {
         self.fleet.as_ref().map(Fleet::state)
+    }
+
+    /// The sidecars of the fleet, among whom we are `me`; nothing if the log is our own.
+    pub fn members(&self, me: Presence, own: OwnEnforcement) -> Option<Members> {
+        self.fleet.as_ref().map(|fleet| fleet.members(me, own))
     }
 
     /// Has the log opened again if a write has failed, so that signals are taken once the disk does its work; does not wait

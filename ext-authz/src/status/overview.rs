@@ -17,7 +17,8 @@ use crate::{
     signals::{FleetState, Refused},
     state::{Snapshot, State},
     wire::control::{
-        AuditStatus, BundleStatus, FilterStatus, FleetStatus, LogStatus, OwnStatus, PolicyStatus, StatusResponse,
+        AuditStatus, BundleStatus, ControlPolicyStatus, FilterStatus, FleetStatus, LogStatus, OwnStatus, PolicyStatus,
+        StatusResponse,
     },
 };
 
@@ -41,6 +42,8 @@ pub struct Overview {
     pub own_source: Option<String>,
     /// What became of the policy files.
     pub policy: PolicyNews,
+    /// What became of the control policy files.
+    pub control_policy: PolicyNews,
     /// What audit has lost.
     pub metrics: Arc<Metrics>,
 }
@@ -63,6 +66,7 @@ impl Overview {
             filters: self.filters(now, instant),
             audit: Some(self.audit()),
             ready: self.readiness.is_ready(),
+            control_policy: Some(self.control_policy()),
         };
         status.problems = problems(&status);
         status
@@ -94,6 +98,16 @@ impl Overview {
         PolicyStatus {
             digest: policy.map(|policy| policy.digest().to_string()).unwrap_or_default(),
             policies: policy.map_or(0, |policy| count(policy.len())),
+            accepted_at_ms: last.accepted.map_or(0, Timestamp::as_millis),
+            refused,
+            refused_at_ms: refused_at.as_millis(),
+        }
+    }
+
+    fn control_policy(&self) -> ControlPolicyStatus {
+        let last = self.control_policy.last();
+        let (refused_at, refused) = last.refused.unwrap_or_default();
+        ControlPolicyStatus {
             accepted_at_ms: last.accepted.map_or(0, Timestamp::as_millis),
             refused,
             refused_at_ms: refused_at.as_millis(),

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::wire::control::{
-    AuditStatus, BundleStatus, FilterStatus, FleetStatus, LogStatus, OwnStatus, PolicyStatus, Problem, StatusResponse,
+    AuditStatus, BundleStatus, ControlPolicyStatus, FilterStatus, FleetStatus, LogStatus, OwnStatus, PolicyStatus,
+    Problem, StatusResponse,
 };
 
 /// Everything that is wrong in `status` besides what it says itself; nothing, if the sidecar is fine.
@@ -15,6 +16,7 @@ pub fn problems(status: &StatusResponse) -> Vec<Problem> {
     found.extend(status.log.as_ref().and_then(log));
     found.extend(status.log.as_ref().and_then(|log| contradicted(log, now)));
     found.extend(status.policy.as_ref().and_then(policy));
+    found.extend(status.control_policy.as_ref().and_then(control_policy));
     found.extend(status.identity.as_ref().and_then(|own| identity(own, now)));
     found.extend(status.bundles.iter().filter_map(|it| bundle(it, now)));
     found.extend(status.filters.iter().filter_map(|it| filter(it, now)));
@@ -95,6 +97,12 @@ fn policy(policy: &PolicyStatus) -> Option<Problem> {
         }
         (false, true) => None,
     }
+}
+
+fn control_policy(policy: &ControlPolicyStatus) -> Option<Problem> {
+    let what = format!("the new control policies were refused, the old ones stay in force: {}", policy.refused);
+    let remedy = "run `countersign policy validate --control --config FILE`, it shows every mistake with its place";
+    (!policy.refused.is_empty()).then(|| problem("control", what, remedy.to_owned()))
 }
 
 fn identity(own: &OwnStatus, now: u64) -> Option<Problem> {

@@ -4,7 +4,7 @@ mod door;
 mod envoy;
 mod own;
 mod remote;
-mod stand;
+pub mod stand;
 
 use std::time::Duration;
 

@@ -9,6 +9,7 @@
 )]
 
 mod caching;
+mod control;
 mod docs;
 mod enforcement;
 mod envoy_lint;

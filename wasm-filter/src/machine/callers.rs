@@ -81,6 +81,12 @@ impl Callers {
         generation
     }
 
+    /// The generations that [`Callers::forget`] of the same scopes would end.
+    pub fn generations_on<'s>(&self, scopes: impl IntoIterator<Item = &'s Scope>) -> HashSet<u64> {
+        let certificates = self.index.resting_on(scopes).into_iter();
+        certificates.filter_map(|digest| self.known.get(&digest).map(|known| known.generation)).collect()
+    }
+
     /// Forgets every certificate of each ID that has one which rests on one of `scopes`; returns the generations that
     /// ended.
     pub fn forget<'s>(&mut self, scopes: impl IntoIterator<Item = &'s Scope>) -> HashSet<u64> {

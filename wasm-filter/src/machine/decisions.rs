@@ -158,6 +158,13 @@ impl Decisions {
         self.drop_all(self.behind.resting_on(scopes))
     }
 
+    /// How many decisions are of these generations, or had somebody behind who rests on one of `scopes`.
+    pub fn count<'s>(&self, generations: &HashSet<u64>, scopes: impl IntoIterator<Item = &'s Scope>) -> usize {
+        let mut found = self.behind.resting_on(scopes);
+        found.extend(generations.iter().filter_map(|it| self.generations.get(it)).flatten());
+        found.len()
+    }
+
     fn drop_all(&mut self, slots: impl IntoIterator<Item = usize>) -> Vec<Tally> {
         // In an order of its own, so that the same input always leaves the same places.
         let mut slots: Vec<usize> = slots.into_iter().collect();

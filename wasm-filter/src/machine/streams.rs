@@ -93,6 +93,12 @@ impl Streams {
         cut
     }
 
+    /// How many [`Streams::cut`] would take out.
+    pub fn count(&self, cuts: &Cuts, now: Timestamp) -> usize {
+        let groups = self.index.resting_on(cuts.0.keys()).into_iter().filter_map(|at| self.groups.get(at)?.as_ref());
+        groups.filter(|group| group.is_covered(cuts, now)).map(|group| group.streams.len()).sum()
+    }
+
     /// Every scope that a stream rests on.
     pub fn scopes(&self) -> HashSet<&Scope> {
         self.groups.iter().flatten().filter(|group| !group.streams.is_empty()).flat_map(Group::scopes).collect()

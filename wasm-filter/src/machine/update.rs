@@ -26,8 +26,20 @@ pub struct Update {
     pub held_answered: bool,
     /// Beat and milliseconds of a lease.
     pub lease: Option<(u64, u64)>,
+    /// A question about what is kept.
+    pub probe: Option<Probe>,
     /// The highest number of a report received.
     pub received_report: u64,
+}
+
+/// What would revocations of these scopes take?
+pub struct Probe {
+    /// Comes back with the answer.
+    pub id: u64,
+    /// Those that this filter understands.
+    pub scopes: Vec<Scope>,
+    /// How far the revocations would reach.
+    pub mark: Mark,
 }
 
 /// A position in a log.
@@ -70,6 +82,7 @@ pub fn parse(bytes: &[u8]) -> Option<Update> {
         ask_held,
         held_answered,
         lease: lease.map(|link::Lease { beat, ttl_ms }| (beat, ttl_ms)),
+        probe: update.probe.map(parse_probe),
         received_report,
     })
 }
@@ -95,6 +108,12 @@ fn parse_plan(plan: link::Plan) -> NewPlan {
         Ok(reads) => NewPlan::Known(Plan::new(PolicyDigest(digest), reads, rules)),
         Err(why) => NewPlan::Unknown(why),
     }
+}
+
+fn parse_probe(probe: link::Probe) -> Probe {
+    let link::Probe { id, scopes, issued_before_ms } = probe;
+    let mark = Mark { issued_before: Timestamp::from_millis(issued_before_ms), expires_at: Timestamp::NEVER };
+    Probe { id, scopes: scopes.iter().filter_map(|scope| scope.parse().ok()).collect(), mark }
 }
 
 fn parse_invalidation(invalidation: link::Invalidation) -> Invalidation {

@@ -9,7 +9,7 @@ use super::{
     Machine, Stats,
     effect::{Effect, Level},
     streams::Cuts,
-    update::{self, Invalidation, NewPlan, Update},
+    update::{self, Invalidation, NewPlan, Probe, Update},
     watch::Due,
     wire,
 };
@@ -78,7 +78,8 @@ impl Machine {
     }
 
     fn apply(&mut self, update: Update, now: Timestamp, effects: &mut Vec<Effect>) {
-        let Update { plan, resync, invalidations, reached, ask_held, held_answered, lease, received_report } = update;
+        let Update { plan, resync, invalidations, reached, ask_held, held_answered, lease, probe, received_report } =
+            update;
         if let Some(plan) = plan {
             self.replace_plan(plan, effects);
         }
@@ -100,6 +101,9 @@ impl Machine {
             self.watch.beat_within(now, self.lease.interval_ms());
         }
         self.ledger.received(received_report);
+        if let Some(probe) = probe {
+            effects.push(self.answer_probe(&probe, now));
+        }
         if changed {
             effects.push(self.send(link::Report::default()));
         }
@@ -145,6 +149,20 @@ impl Machine {
         let cut = self.streams.cut(&cuts, now);
         self.stats.resets = self.stats.resets.saturating_add(u64::try_from(cut.len()).unwrap_or(u64::MAX));
         effects.extend(cut.into_iter().map(|stream| Effect::Reset(stream, self.own_note(Reason::Revoked))));
+    }
+
+    /// Counts what an invalidation would take; nothing changes.
+    fn answer_probe(&self, probe: &Probe, now: Timestamp) -> Effect {
+        let Probe { id, scopes, mark } = probe;
+        let mut cuts = Cuts::default();
+        scopes.iter().for_each(|scope| cuts.add(scope, *mark));
+        let size = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
+        let probed = link::Probed {
+            id: *id,
+            cached_decisions: size(self.decisions.count(&self.callers.generations_on(scopes), scopes)),
+            open_streams: size(self.streams.count(&cuts, now)),
+        };
+        self.send(link::Report { probed: Some(probed), ..link::Report::default() })
     }
 
     /// INVARIANT: what rests on a scope is gone from memory before an invalidation of it is acknowledged. So memory needs no

@@ -28,6 +28,11 @@ pub(super) fn view(status: &StatusResponse) -> Value {
             "refused": text(&it.refused),
             "refused_at": moment(it.refused_at_ms),
         })),
+        "control_policy": status.control_policy.as_ref().map(|it| json!({
+            "accepted_at": moment(it.accepted_at_ms),
+            "refused": text(&it.refused),
+            "refused_at": moment(it.refused_at_ms),
+        })),
         "log": status.log.as_ref().map(|it| json!({
             "replayed": it.replayed, "head_seq": it.head_seq, "revocations": it.revocations, "taken": it.taken,
             "degraded": it.degraded, "conduct": it.conduct, "view_age_ms": it.view_age_ms,

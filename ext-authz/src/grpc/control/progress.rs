@@ -1,6 +1,9 @@
 //! The stream behind `Await`: enforcement of one signal until it is complete or the wait is over.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use authz_core::signal::Seq;
 use tokio::{sync::mpsc, time};
@@ -9,9 +12,10 @@ use tonic::Status;
 use super::status;
 use crate::{
     clock,
+    control::{Others, Siblings},
     filters::{self, FilterState, Filters},
     signals::SignalPlane,
-    wire::control::{Enforcement, Filter},
+    wire::control::{Enforcement, Filter, SidecarEnforcement},
 };
 
 /// Sends the first state at once, changes not more often than [`PAUSE`], and the last state always.
@@ -20,20 +24,26 @@ pub(super) async fn report(
     filters: &Filters,
     seq: Seq,
     deadline: Option<Instant>,
+    siblings: Option<Arc<dyn Siblings>>,
     out: mpsc::Sender<Result<Enforcement, Status>>,
 ) {
     let mut settled = filters.subscribe();
     let received = plane.received(seq);
+    let mut others = Others::ask(siblings, seq, received);
     let (mut next_due, mut told) = (Instant::now(), None);
     loop {
         settled.mark_unchanged();
         let (now, changes) = (Instant::now(), filters.changes());
         let state = filters.enforcement(seq, received, now);
-        let over = state.is_complete(now) || deadline.is_some_and(|deadline| deadline <= now);
-        let due = next_due <= now && told != Some(changes);
+        let known = others.known();
+        let complete = state.is_complete(now) && known.as_ref().is_some_and(|all| all.iter().all(|one| one.complete));
+        let over = complete || deadline.is_some_and(|deadline| deadline <= now);
+        let news = (changes, known.clone());
+        let due = next_due <= now && told.as_ref() != Some(&news);
         if over || due {
-            told = Some(changes);
-            if out.send(Ok(to_wire(seq, &state, now))).await.is_err() || over {
+            told = Some(news);
+            let sidecars = known.unwrap_or_default();
+            if out.send(Ok(Enforcement { complete, sidecars, ..to_wire(seq, &state, now) })).await.is_err() || over {
                 return;
             }
         }
@@ -43,6 +53,7 @@ pub(super) async fn report(
         let wake = [state.next_lease_end(now), deadline].into_iter().flatten().fold(next_due, Instant::min);
         tokio::select! {
             _ = settled.changed() => {}
+            () = others.changed() => {}
             () = time::sleep_until(wake.into()) => {}
             () = out.closed() => return,
             () = plane.closed() => {
@@ -54,6 +65,23 @@ pub(super) async fn report(
     }
 }
 
+/// What is to be told to another sidecar: how far it is in force here.
+pub fn own_enforcement(plane: &SignalPlane, filters: &Filters, seq: Seq, now: Instant) -> SidecarEnforcement {
+    let head = plane.head();
+    let state = filters.enforcement(seq, plane.received(seq), now);
+    let Enforcement { enforcing, pending, unreachable, .. } = to_wire(seq, &state, now);
+    SidecarEnforcement {
+        reachable: true,
+        enforced_seq: head.0,
+        enforcing,
+        pending,
+        unreachable,
+        complete: head >= seq && state.is_complete(now),
+        ..SidecarEnforcement::default()
+    }
+}
+
+/// How far it is in force in our own filters.
 fn to_wire(seq: Seq, state: &filters::Enforcement, now: Instant) -> Enforcement {
     let list = |filters: &[FilterState]| filters.iter().map(|filter| filter_to_wire(filter, now)).collect();
     Enforcement {
@@ -62,6 +90,7 @@ fn to_wire(seq: Seq, state: &filters::Enforcement, now: Instant) -> Enforcement 
         pending: list(&state.pending),
         unreachable: list(&state.unreachable),
         complete: state.is_complete(now),
+        sidecars: Vec::new(),
     }
 }
 

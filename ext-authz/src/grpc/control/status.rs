@@ -2,12 +2,21 @@
 
 use tonic::Status;
 
-use crate::signals::{LogError, SubmitError, convert::InvalidSignal};
+use crate::{
+    control::NotPermitted,
+    signals::{LogError, SubmitError, convert::InvalidSignal},
+};
 
 /// The sender must correct it.
 #[expect(clippy::needless_pass_by_value, reason = "fits map_err")]
 pub(super) fn of_invalid(error: InvalidSignal) -> Status {
     Status::invalid_argument(error.to_string())
+}
+
+/// The sender must ask somebody else.
+#[expect(clippy::needless_pass_by_value, reason = "fits map_err")]
+pub(super) fn of_not_permitted(error: NotPermitted) -> Status {
+    Status::permission_denied(error.to_string())
 }
 
 /// A signal that was not taken.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use async_nats::{
-    Event,
+    Client, Event,
     jetstream::{
         self, ErrorCode,
         consumer::{DeliverPolicy, pull},
@@ -29,6 +29,7 @@ use crate::config::NatsConfig;
 
 /// A connection to a stream that is fit.
 pub(super) struct Session {
+    client: Client,
     pub(super) context: jetstream::Context,
     pub(super) stream: Stream<()>,
     pub(super) name: String,
@@ -93,12 +94,17 @@ impl Session {
             .ack_timeout(ACK_TIMEOUT)
             .max_ack_inflight(MOST_IN_FLIGHT)
             .backpressure_on_inflight(true)
-            .build(client);
+            .build(client.clone());
         stream::ensure(&context, config, has_been).await?;
         let stream = context.get_stream_no_info(&config.stream).await;
         let stream = stream.map_err(|error| Unreached::Away(told(&error)))?;
         let (name, prefix) = (config.stream.clone(), config.subject.clone());
-        Ok(Self { context, stream, name, prefix, lost, complaint })
+        Ok(Self { client, context, stream, name, prefix, lost, complaint })
+    }
+
+    /// For what is said beside the stream.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
     }
 
     /// Waits until the connection is lost.

@@ -38,6 +38,7 @@ pub(crate) fn fine() -> StatusResponse {
             lease_until_ms: NOW + 2100,
         }],
         audit: Some(AuditStatus { written: 1234, lost: 0, lost_at_ms: 0 }),
+        control_policy: Some(ControlPolicyStatus::default()),
     }
 }
 
@@ -88,7 +89,7 @@ fn nothing_is_wrong_where_nothing_is() {
 
 #[test]
 fn each_thing_that_is_wrong_is_told_with_its_part() {
-    let cases: [(&str, &str, Break); 22] = [
+    let cases: [(&str, &str, Break); 23] = [
         ("sidecar", "told to stop", |it| it.draining = true),
         ("sidecar", "not in yet", |it| it.ready = false),
         ("log", "not replayed", |it| it.log = Some(LogStatus::default())),
@@ -108,6 +109,9 @@ fn each_thing_that_is_wrong_is_told_with_its_part() {
         ("policy", "every request is denied", |it| it.policy = Some(PolicyStatus::default())),
         ("policy", "old policies stay in force: x.cedar:2", |it| {
             it.policy.as_mut().unwrap().refused = "x.cedar:2: no".to_owned();
+        }),
+        ("control", "old ones stay in force: x.cedar:2", |it| {
+            it.control_policy = Some(ControlPolicyStatus { refused: "x.cedar:2: no".to_owned(), ..Default::default() });
         }),
         ("policy", "denied: x.cedar:2", |it| {
             it.policy = Some(PolicyStatus { refused: "x.cedar:2: no".to_owned(), ..PolicyStatus::default() });

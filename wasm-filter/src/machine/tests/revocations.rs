@@ -85,6 +85,40 @@ fn live_streams_of_revoked_credentials_end_and_all_others_go_on() {
 }
 
 #[test]
+fn a_probe_counts_what_a_revocation_would_take_and_takes_nothing() {
+    for (scope, issued_before_ms) in [
+        ("spiffe-id:spiffe://td/a", u64::MAX),
+        ("spiffe-id:spiffe://td/a", 2),
+        ("path-prefix:spiffe://td/a", u64::MAX),
+        ("trust-domain:td", u64::MAX),
+        ("trust-domain:else", u64::MAX),
+        ("token:1", u64::MAX),
+    ] {
+        let mut rig = Rig::new();
+        for (n, path) in [(1, "/a"), (2, "/a"), (3, "/a/b"), (4, "/c")] {
+            rig.learn(n, "/x", &allow(path, n, 1));
+            rig.learn(n, "/y", &allow(path, n, 1));
+            rig.open(n, "/x");
+        }
+        rig.open(3, "/y");
+        let before = (rig.machine.decisions.len(), rig.machine.streams.len());
+        let probe =
+            link::Probe { id: 7, scopes: vec![scope.into(), "spiffe-id:spiffe://td/none".into()], issued_before_ms };
+        let effects = rig.update(&link::Update { probe: Some(probe), ..Default::default() });
+        assert_eq!(effects.len(), 1, "an answer and nothing else: {effects:?}");
+        let probed = rig.reports.last().unwrap().probed.unwrap();
+        assert_eq!((rig.machine.decisions.len(), rig.machine.streams.len()), before, "nothing changed");
+
+        let invalidation = link::Invalidation { issued_before_ms, ..revoke(5, scope) };
+        let ended =
+            resets(&rig.update(&link::Update { invalidations: vec![invalidation], seq: 5, ..Default::default() }));
+        let forgotten = before.0 - rig.machine.decisions.len();
+        let counted = (probed.id, probed.cached_decisions, probed.open_streams);
+        assert_eq!(counted, (7, forgotten as u64, ended.len() as u64), "{scope} before {issued_before_ms}");
+    }
+}
+
+#[test]
 fn a_stream_that_was_let_in_by_the_sidecar_ends_too() {
     let mut rig = Rig::new();
     rig.meet(1);

@@ -9,6 +9,7 @@
 )]
 
 mod caching;
+mod damage;
 mod docs;
 mod enforcement;
 mod envoy_lint;

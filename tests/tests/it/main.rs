@@ -15,6 +15,7 @@ mod enforcement;
 mod envoy_lint;
 mod federation;
 mod fleet;
+mod fleet_mesh;
 mod harness;
 mod hops;
 mod listeners;

@@ -1,13 +1,16 @@
 //! The control API as a program uses it, over the sidecar's socket; it makes signals and waits for nothing but the answer.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use countersign::wire::control::control_client::ControlClient;
-use countersign::wire::control::{Kind, ListRequest, Signal, SubmitRequest, SubmitResponse};
+use countersign::wire::control::{AwaitRequest, Kind, ListRequest, Signal, SubmitRequest, SubmitResponse};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
+
+use crate::eventually::PATIENCE;
 
 /// A client of one sidecar; after a lost connection it makes a new one at the next call.
 #[derive(Clone)]
@@ -32,6 +35,38 @@ impl Control {
         Ok(self.client.submit(request).await?.into_inner())
     }
 
+    /// Sends one signal and gives its position.
+    ///
+    /// # Panics
+    /// If it is not acknowledged.
+    pub async fn must(&mut self, request: SubmitRequest) -> u64 {
+        let answer = self.submit(request).await.expect("the sidecar acknowledges a signal");
+        answer.signal.expect("an answer holds the signal").seq
+    }
+
+    /// Waits until `seq` is in force in this sidecar and in every filter of it that may answer from memory.
+    ///
+    /// # Panics
+    /// If that is not so within the patience of a test.
+    pub async fn enforced(&mut self, seq: u64) {
+        // Not by `eventually`: its closures can't be sent between threads.
+        let start = Instant::now();
+        while !self.try_enforced(seq).await.unwrap_or(false) {
+            assert!(start.elapsed() < PATIENCE, "signal {seq} is not in force within {PATIENCE:?}");
+            tokio::time::sleep(BETWEEN_TRIES).await;
+        }
+    }
+
+    /// Fails where the sidecar has not heard of `seq` yet.
+    async fn try_enforced(&mut self, seq: u64) -> Result<bool, Status> {
+        let mut news = self.client.r#await(AwaitRequest { seq, ..AwaitRequest::default() }).await?.into_inner();
+        let mut complete = false;
+        while let Some(enforcement) = news.message().await? {
+            complete = enforcement.complete;
+        }
+        Ok(complete)
+    }
+
     /// The whole log.
     ///
     /// # Panics
@@ -50,7 +85,7 @@ impl Control {
     }
 }
 
-/// The signal `id` that revokes `scope`.
+/// The signal `id` that revokes `scope`, which may be a bare SPIFFE ID.
 pub fn revocation(id: &str, scope: &str) -> SubmitRequest {
     signal(id, scope, Kind::Revoke)
 }
@@ -64,9 +99,11 @@ fn signal(id: &str, scope: &str, kind: Kind) -> SubmitRequest {
     SubmitRequest {
         id: id.to_owned(),
         kind: kind.into(),
-        scope: scope.to_owned(),
+        scope: if scope.starts_with("spiffe://") { format!("spiffe-id:{scope}") } else { scope.to_owned() },
         who: "tester".to_owned(),
         why: "test".to_owned(),
         ..SubmitRequest::default()
     }
 }
+
+const BETWEEN_TRIES: Duration = Duration::from_millis(5);

@@ -18,6 +18,7 @@ pub mod demo;
 pub mod door;
 pub mod envoy;
 pub mod eventually;
+pub mod fleet;
 pub mod mesh;
 pub mod model;
 pub mod nats;

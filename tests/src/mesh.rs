@@ -1,6 +1,9 @@
 //! One hop of a mesh, all of it real: a trust domain, a sidecar, an Envoy in front of a service; it asserts nothing.
 
+mod cast;
 mod config;
+
+pub use cast::{CALLER, ENVOY, OTHER, POLICIES, SIDECAR};
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,6 +19,7 @@ use crate::eventually::eventually;
 use crate::pki::{Authority, Svid};
 use crate::sidecar::{Sidecar, countersign};
 use crate::upstream::Upstream;
+use config::Config;
 
 /// How Envoy asks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -56,6 +60,8 @@ pub struct MeshBuilder {
     agent: Option<String>,
     lease: String,
     identity: String,
+    signals: String,
+    sections: String,
     policy: &'static str,
     tcp: bool,
     mtls: bool,
@@ -64,38 +70,6 @@ pub struct MeshBuilder {
     ready: bool,
     adjust: Vec<Box<dyn FnOnce(EnvoyBuilder) -> EnvoyBuilder>>,
 }
-
-/// `/caller` may read everything but `/admin`; `/other` may too; `/tenant` only with `x-tenant: a`; nobody else may do anything.
-pub const POLICIES: &str = r#"
-@id("callers-read")
-permit (
-  principal in WorkloadPath::"spiffe://demo.test/ns/shop",
-  action in Action::"read",
-  resource == Service::"orders"
-);
-
-@id("tenant-a")
-permit (
-  principal == Workload::"spiffe://demo.test/tenant",
-  action == Action::"GET",
-  resource == Service::"orders"
-) when {
-  context.http.headers has "x-tenant" && context.http.headers["x-tenant"] == "a"
-};
-
-@id("nobody-administers")
-forbid (principal, action, resource)
-when { context.http.path like "/admin*" };
-"#;
-
-/// The caller that [`POLICIES`] let in.
-pub const CALLER: &str = "/ns/shop/sa/web";
-/// Who the sidecar is, where it needs to be somebody.
-pub const SIDECAR: &str = "/ns/shop/sa/countersign";
-/// Who Envoy is.
-pub const ENVOY: &str = "/ns/shop/sa/orders";
-/// Another one.
-pub const OTHER: &str = "/ns/shop/sa/cart";
 
 impl Mesh {
     /// A hop with [`POLICIES`], one worker and the default lease.
@@ -108,6 +82,8 @@ impl Mesh {
             agent: None,
             lease: "3s".to_owned(),
             identity: String::new(),
+            signals: String::new(),
+            sections: String::new(),
             policy: "",
             tcp: false,
             mtls: false,
@@ -245,6 +221,12 @@ impl Mesh {
 }
 
 impl MeshBuilder {
+    /// Another way to ask.
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
     /// Other policies.
     pub fn policies(mut self, policies: &str) -> Self {
         policies.clone_into(&mut self.policies);
@@ -273,6 +255,18 @@ impl MeshBuilder {
     /// More lines for the section `identity` of the sidecar's configuration, without indentation.
     pub fn identity(mut self, yaml: &str) -> Self {
         self.identity = yaml.lines().fold(String::new(), |text, line| text + "\n  " + line);
+        self
+    }
+
+    /// More lines for the section `signals`, without indentation.
+    pub fn signals(mut self, yaml: &str) -> Self {
+        self.signals = yaml.lines().fold(String::new(), |text, line| text + "\n  " + line);
+        self
+    }
+
+    /// More sections for the sidecar's configuration.
+    pub fn sections(mut self, yaml: &str) -> Self {
+        yaml.clone_into(&mut self.sections);
         self
     }
 
@@ -327,8 +321,17 @@ impl MeshBuilder {
         authority.issue(SIDECAR).write(dir.path(), "svid");
         let upstream = Upstream::start().await;
         let admin = Door::Unix(dir.path().join("admin.sock"));
-        let config =
-            config::config(self.agent.as_deref(), (&self.identity, self.policy), &self.lease, (self.tcp, self.mtls));
+        let config = Config {
+            agent: self.agent.as_deref(),
+            identity: &self.identity,
+            policy: self.policy,
+            signals: &self.signals,
+            sections: &self.sections,
+            lease: &self.lease,
+            tcp: self.tcp,
+            mtls: self.mtls,
+        };
+        let config = config.text();
         let mut sidecar = Sidecar::spawn(dir.path(), &config, admin);
         if self.ready {
             sidecar.until_ready().await;

@@ -99,9 +99,26 @@ impl Sidecar {
 
     /// Runs it again on the same config and state, and waits until it is ready.
     pub async fn restart(&mut self) {
+        self.run_again();
+        self.until_ready().await;
+    }
+
+    /// As [`Sidecar::restart`], without waiting: for a sidecar that is meant not to become ready.
+    pub fn run_again(&mut self) {
         self.process.kill();
         self.process = serve(&self.dir);
-        self.until_ready().await;
+    }
+
+    /// Lets no file of it grow beyond so many bytes, as a full disk does; `None` makes room again.
+    ///
+    /// # Panics
+    /// Without `prlimit` (util-linux).
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        let limit = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
+        let mut command = Command::new("prlimit");
+        command.arg("--pid").arg(self.process.id().to_string()).arg(format!("--fsize={limit}:unlimited"));
+        let status = command.status().expect("prlimit (util-linux) runs");
+        assert!(status.success(), "{command:?}: {status}");
     }
 }
 
@@ -128,7 +145,9 @@ pub fn binary() -> PathBuf {
 }
 
 fn serve(dir: &Path) -> Process {
-    let mut command = Command::new(binary());
+    // A write beyond `limit_files` is to fail, not to kill.
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"]).arg(binary());
     command.args(["serve", "--config"]).arg(dir.join(CONFIG)).current_dir(dir);
     Process::spawn("countersign", &mut command, &dir.join("countersign.log"))
 }

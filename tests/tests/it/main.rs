@@ -10,11 +10,13 @@
 
 mod caching;
 mod control;
+mod damage;
 mod docs;
 mod enforcement;
 mod envoy_lint;
 mod federation;
 mod fleet;
+mod fleet_mesh;
 mod harness;
 mod hops;
 mod listeners;

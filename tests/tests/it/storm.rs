@@ -2,6 +2,7 @@
 
 mod askers;
 mod embedded;
+mod fleet;
 mod ledger;
 mod senders;
 

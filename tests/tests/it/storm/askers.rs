@@ -28,16 +28,24 @@ pub(super) struct Answers {
 }
 
 impl Asker {
-    /// Asks the Envoy whose address is in `proxy`.
-    pub(super) fn start(ledger: &Arc<Ledger>, authority: &Authority, proxy: watch::Receiver<SocketAddr>) -> Self {
+    /// Asks the Envoy of `sidecar`, whose address is in `proxy`, about what that sidecar has acknowledged.
+    pub(super) fn start(
+        ledger: &Arc<Ledger>,
+        authority: &Authority,
+        sidecar: usize,
+        proxy: watch::Receiver<SocketAddr>,
+    ) -> Self {
         let (stop, stopped) = watch::channel(false);
         let (ledger, authority) = (Arc::clone(ledger), authority.clone());
         let task = tokio::spawn(async move {
             let mut answers = Answers::default();
             while !*stopped.borrow() {
                 ledger.until(1).await;
-                let revoked = ledger.revoked_for_good();
-                let Some(&number) = fastrand::choice(&revoked) else { continue };
+                let revoked = ledger.revoked_for_good(sidecar);
+                let Some(&number) = fastrand::choice(&revoked) else {
+                    tokio::task::yield_now().await;
+                    continue;
+                };
                 let client = Client::new(*proxy.borrow(), &authority).identity(&authority.issue(&workload(number)));
                 match client.get(Protocol::Http1, "/asked").await.map(|reply| reply.status) {
                     Ok(StatusCode::OK) => panic!("{number} was allowed after its revocation was acknowledged"),

@@ -18,7 +18,7 @@ async fn every_acknowledged_signal_of_ten_thousand_outlives_kills_of_sidecar_and
     let ledger = Arc::new(Ledger::new(SIGNALS));
     let mut senders = senders::send(&ledger, &[mesh.control_socket()]);
     let proxy = watch::Sender::new(mesh.envoy.address());
-    let asker = Asker::start(&ledger, &mesh.authority, proxy.subscribe());
+    let asker = Asker::start(&ledger, &mesh.authority, 0, proxy.subscribe());
     let mut moments: Vec<u32> = (0..KILLS).map(|_| random.u32(1..SIGNALS * 9 / 10)).collect();
     moments.sort_unstable();
     for (kill, moment) in moments.into_iter().enumerate() {

@@ -14,9 +14,16 @@ use tokio::time::timeout;
 pub(super) struct Ledger {
     count: u32,
     next: AtomicU32,
-    /// Position in the log by number.
-    acknowledged: Mutex<BTreeMap<u32, u64>>,
+    /// By number.
+    acknowledged: Mutex<BTreeMap<u32, Acknowledged>>,
     progress: watch::Sender<u32>,
+}
+
+/// A signal's position in the log, by the word of one of the sidecars.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Acknowledged {
+    pub(super) seq: u64,
+    pub(super) by: usize,
 }
 
 impl Ledger {
@@ -34,13 +41,13 @@ impl Ledger {
         (number < self.count).then_some(number)
     }
 
-    /// Notes that a sidecar acknowledged `number` at `seq`.
-    pub(super) fn acknowledge(&self, number: u32, seq: u64) {
+    /// Notes what a sidecar said of `number`.
+    pub(super) fn acknowledge(&self, number: u32, word: Acknowledged) {
         let (before, all) = {
             let mut acknowledged = self.acknowledged.lock().unwrap();
-            (acknowledged.insert(number, seq), acknowledged.len())
+            (acknowledged.insert(number, word), acknowledged.len())
         };
-        assert!(before.is_none_or(|before| before == seq), "{number} was acknowledged at {before:?} and at {seq}");
+        assert!(before.is_none_or(|before| before.seq == word.seq), "{number}: {before:?}, and {word:?}");
         self.progress.send_replace(u32::try_from(all).unwrap());
     }
 
@@ -51,17 +58,23 @@ impl Ledger {
         assert!(reached, "only {} of {acknowledged} signals were acknowledged", *self.progress.borrow());
     }
 
-    /// Numbers whose workload is revoked by an acknowledged signal and is never restored.
-    pub(super) fn revoked_for_good(&self) -> Vec<u32> {
+    /// The last position that was acknowledged.
+    pub(super) fn last(&self) -> u64 {
+        self.acknowledged.lock().unwrap().values().map(|word| word.seq).max().unwrap_or_default()
+    }
+
+    /// Numbers whose workload is revoked by a signal that `sidecar` has acknowledged, and is never restored.
+    pub(super) fn revoked_for_good(&self, sidecar: usize) -> Vec<u32> {
         let acknowledged = self.acknowledged.lock().unwrap();
-        acknowledged.keys().copied().filter(|&number| !is_restore(number) && restore_of(number) >= self.count).collect()
+        let there = acknowledged.iter().filter(|(_, word)| word.by == sidecar).map(|(number, _)| *number);
+        there.filter(|&number| !is_restore(number) && restore_of(number) >= self.count).collect()
     }
 
     /// Holds the whole log against what was sent and acknowledged, and gives the workloads that must be revoked now.
     pub(super) fn check(&self, log: &[Signal]) -> BTreeSet<String> {
         let acknowledged = self.acknowledged.lock().unwrap();
         assert_eq!(acknowledged.len(), self.count as usize, "every signal was acknowledged in the end");
-        let positions: BTreeSet<u64> = acknowledged.values().copied().collect();
+        let positions: BTreeSet<u64> = acknowledged.values().map(|word| word.seq).collect();
         assert_eq!(positions.len(), acknowledged.len(), "no two signals share a position");
         let mut revoked = BTreeSet::new();
         for (position, (signal, expected)) in log.iter().zip(1..).enumerate() {
@@ -69,7 +82,11 @@ impl Ledger {
             let number = number_of(&signal.id).unwrap_or_else(|| panic!("nobody sent {signal:?}"));
             let sent = request(number);
             assert_eq!((&signal.scope, signal.kind, &signal.why), (&sent.scope, sent.kind, &sent.why), "{number}");
-            assert_eq!(acknowledged.get(&number), Some(&signal.seq), "{number} is where it was acknowledged");
+            assert_eq!(
+                acknowledged.get(&number).map(|word| word.seq),
+                Some(signal.seq),
+                "{number} is where it was acknowledged"
+            );
             match signal.kind() {
                 Kind::Restore => revoked.remove(&workload(number)),
                 _ => revoked.insert(workload(number)),

@@ -9,20 +9,20 @@ use tokio::task::JoinSet;
 use tonic::Code;
 
 use super::Ledger;
-use super::ledger::request;
+use super::ledger::{Acknowledged, request};
 
 /// Sends all of `ledger` to these sidecars, each sender to another one after a failure.
 pub(super) fn send(ledger: &Arc<Ledger>, sockets: &[PathBuf]) -> JoinSet<()> {
     let mut senders = JoinSet::new();
     for sender in 0..SENDERS {
-        let mut controls: Vec<Control> = sockets.iter().map(|socket| Control::at(socket)).collect();
+        let mut controls: Vec<_> = sockets.iter().map(|socket| Control::at(socket)).enumerate().collect();
         controls.rotate_left(sender % sockets.len());
         senders.spawn(send_some(Arc::clone(ledger), controls));
     }
     senders
 }
 
-async fn send_some(ledger: Arc<Ledger>, mut controls: Vec<Control>) {
+async fn send_some(ledger: Arc<Ledger>, mut controls: Vec<(usize, Control)>) {
     while let Some(number) = ledger.take() {
         if number % DOUBLED == 0 {
             // Two senders of one signal at the same time: they must hear of one and the same position.
@@ -32,17 +32,20 @@ async fn send_some(ledger: Arc<Ledger>, mut controls: Vec<Control>) {
             ledger.acknowledge(number, one);
             ledger.acknowledge(number, other);
         } else {
-            let seq = acknowledged(&mut controls, number).await;
-            ledger.acknowledge(number, seq);
+            let answer = acknowledged(&mut controls, number).await;
+            ledger.acknowledge(number, answer);
         }
     }
 }
 
-async fn acknowledged(controls: &mut [Control], number: u32) -> u64 {
+async fn acknowledged(controls: &mut [(usize, Control)], number: u32) -> Acknowledged {
     let start = Instant::now();
     loop {
-        let status = match controls[0].submit(request(number)).await {
-            Ok(answer) => return answer.signal.expect("an answer holds the signal").seq,
+        let (sidecar, control) = &mut controls[0];
+        let status = match control.submit(request(number)).await {
+            Ok(answer) => {
+                return Acknowledged { seq: answer.signal.expect("an answer holds the signal").seq, by: *sidecar };
+            }
             Err(status) => status,
         };
         // What a client may see of a server that dies, is away, or does not reach the others.

@@ -28,7 +28,7 @@ pub struct Upkeep {
 /// Few enough that a log of this size is read in no time.
 const WORTH: u64 = 4096;
 /// As many as are kept in memory for followers.
-const STAY: u64 = 4096;
+pub(super) const STAY: u64 = 4096;
 /// An hour.
 const AGAIN_AFTER_MS: u64 = 60 * 60 * 1000;
 

@@ -134,7 +134,7 @@ impl SignalPlane {
 
     /// The same for many at once, with one flush for all or few; the results are in their order.
     ///
-    /// In a fleet signals about the same scope keep their order, others may change places if servers fail meanwhile.
+    /// In a fleet signals about the same scope keep their order, others may change places.
     pub async fn submit_all(&self, signals: Vec<Signal>) -> Vec<Result<Accepted, SubmitError>> {
         if let Some(fleet) = &self.fleet {
             return fleet.submit_all(signals).await;

@@ -80,7 +80,11 @@ impl Member {
 
     /// What its replica holds.
     pub fn entries(&self) -> Vec<(Seq, Signal)> {
-        self.plane.log().read_after(Seq(0), usize::MAX).unwrap()
+        self.entries_after(Seq(0))
+    }
+
+    pub fn entries_after(&self, seq: Seq) -> Vec<(Seq, Signal)> {
+        self.plane.log().read_after(seq, usize::MAX).unwrap()
     }
 
     pub fn state(&self) -> FleetState {

@@ -1,6 +1,7 @@
 //! Several listeners, several workers, and listeners that are replaced while streams are open: who shares what, and for how long.
 
 use countersign_tests::client::{Client, OpenStream, Protocol};
+use countersign_tests::envoy::EnvoyBuilder;
 use countersign_tests::eventually::eventually;
 use countersign_tests::mesh::{CALLER, Mesh, MeshBuilder, Mode, OTHER};
 use countersign_tests::pki::{Authority, Svid};
@@ -80,7 +81,7 @@ async fn decides_both(mesh: Mesh) {
 
 #[tokio::test]
 async fn a_new_plugin_configuration_has_a_memory_of_its_own_and_the_old_one_cuts_its_streams_until_they_end() {
-    let mesh = build().envoy(|envoy| envoy.with_listeners_in_a_file()).start().await;
+    let mesh = build().envoy(EnvoyBuilder::with_listeners_in_a_file).start().await;
     until_filters(&mesh, 5.0).await;
     let (web, cart) = (mesh.authority.issue(CALLER), mesh.authority.issue(OTHER));
     let (mut of_web, mut of_cart) = (open(&mesh.client(&web)).await, open(&mesh.client(&cart)).await);
@@ -143,7 +144,7 @@ async fn a_listener_that_has_drained_takes_its_filters_with_it() {
 
 #[tokio::test]
 async fn a_wrong_plugin_configuration_is_refused_and_the_old_one_stays() {
-    let mesh = build().workers(1).envoy(|envoy| envoy.with_listeners_in_a_file()).start().await;
+    let mesh = build().workers(1).envoy(EnvoyBuilder::with_listeners_in_a_file).start().await;
     let web = mesh.authority.issue(CALLER);
     let mut stream = open(&mesh.client(&web)).await;
     assert!(!mesh.envoy.change_listeners(|listeners| *plugin(listeners) = json!(r#"{"layer":"udp"}"#)).await);

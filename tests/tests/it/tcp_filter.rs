@@ -177,7 +177,7 @@ async fn without_a_sidecar_memory_answers_for_a_lease_and_then_nobody_comes_in()
 #[tokio::test]
 async fn who_proves_nothing_never_reaches_the_service() {
     let service = TcpService::start().await;
-    let mesh = build(&service).envoy(|envoy| envoy.without_client_validation()).start().await;
+    let mesh = build(&service).envoy(EnvoyBuilder::without_client_validation).start().await;
     closed_without_a_word(mesh.anonymous().raw(Protocol::Http1).await.unwrap()).await;
     mesh.audited("the denial", |line| line["reason"] == "certificate_missing").await;
     closed_without_a_word(dial(&mesh, &Authority::new("demo.test").issue(CALLER)).await).await;

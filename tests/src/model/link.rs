@@ -125,12 +125,12 @@ pub fn models() -> Vec<(&'static str, LinkModel, usize)> {
     let model = |bounds| LinkModel::new(bounds, 8);
     let again = &[Said::Revoke, Said::Restore, Said::Revoke];
     vec![
-        ("link: nothing fails", model(Bounds { seconds: 4, ..quiet() }), 12),
+        ("link: nothing fails", model(Bounds { seconds: 4, ..quiet() }), 11),
         ("link: streams break", model(Bounds { seconds: 3, breaks: 2, losses: 1, ..quiet() }), 9),
         ("link: the sidecar crashes", model(Bounds { seconds: 4, crashes: 2, ..quiet() }), 9),
         ("link: the filter crashes", model(Bounds { seconds: 3, filter_crashes: 1, ..quiet() }), 9),
         ("link: entries are not at hand", model(Bounds { seconds: 3, gaps: 2, breaks: 1, ..quiet() }), 9),
-        ("link: the filter's clock is slow", model(Bounds { seconds: 5, standstills: 2, ..Bounds::QUIET }), 13),
+        ("link: the filter's clock is slow", model(Bounds { seconds: 5, standstills: 2, ..Bounds::QUIET }), 11),
         ("link: revoked again", model(Bounds { signals: again, seconds: 3, requests: 2, ..Bounds::QUIET }), 9),
         ("link: the log is set back", model(Bounds { signals: again, crashes: 1, rollbacks: 1, ..Bounds::QUIET }), 12),
         (

@@ -139,7 +139,7 @@ fn the_least_position_is_that_of_connected_filters_only() {
     let now = Instant::now();
     let least = || filters.counts(now).least_enforced;
     let (a, b) = (filters.connect("1", "a", now), filters.connect("2", "b", now));
-    a.lease_granted(now + Duration::from_secs(60));
+    a.lease_granted(now + Duration::from_mins(1));
     a.acked(Seq(2), now);
     b.acked(Seq(5), now);
     assert_eq!(least(), Some(Seq(2)));

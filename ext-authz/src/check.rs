@@ -108,7 +108,8 @@ impl Checker {
         match live.gate().admit(facts, now) {
             Ok(admitted) => {
                 let Some(Answer { decision, cached }) = self.answer(live, &admitted, now, standing) else {
-                    return refused(Decision::refuse(fresh_id(), standing.reason()), Some(live), standing);
+                    let decision = Decision::refuse(fresh_id(), standing.reason());
+                    return refused(decision, Some(live), standing);
                 };
                 let source = if cached { Source::Cache } else { Source::Policy };
                 Outcome { decision, source, seq: live.seq(), policy: Some(live.digest()), revoked: None, standing }

@@ -28,6 +28,7 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
         rules::failure::RULES,
         rules::ext_authz::RULES,
         rules::wasm::RULES,
+        rules::connections::RULES,
         rules::routes::RULES,
         rules::tls::RULES,
         rules::xfcc::RULES,

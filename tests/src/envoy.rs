@@ -43,8 +43,7 @@ impl Envoy {
         EnvoyBuilder::new(&crate::root().join("envoy").join(format!("{name}.yaml")))
     }
 
-    async fn boot(dir: TempDir, config: PathBuf, (concurrency, drain_seconds): (u32, u32)) -> Self {
-        let boot = Boot { config, concurrency, drain_seconds };
+    async fn boot(dir: TempDir, boot: Boot) -> Self {
         let mut process = boot.spawn(dir.path());
         let admin = Door::Unix(admin_socket(dir.path()));
         let address = until_live(&mut process, &admin).await;

@@ -78,6 +78,11 @@ impl<'a> Model<'a> {
         self.deciders().filter(|filter| filter.is_wasm()).filter_map(Filter::plugin)
     }
 
+    /// As [`Model::plugins`], of connections only.
+    pub(super) fn network_plugins(&self) -> impl Iterator<Item = Spot<'a>> {
+        self.chains().filter_map(Chain::network_decider).filter(|filter| filter.is_wasm()).filter_map(Filter::plugin)
+    }
+
     /// The settings of TLS at the door of every chain in which Countersign decides.
     pub(super) fn guarded_tls(&self) -> impl Iterator<Item = &Spot<'a>> {
         self.guarded_chains().filter_map(|chain| if let Tls::Settings(spot) = &chain.tls { Some(spot) } else { None })

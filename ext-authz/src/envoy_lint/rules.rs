@@ -1,6 +1,7 @@
 //! The rules, by what they look at: one table and one small function per rule in each file. To add a rule, add both, and a case to `tests/corpus/envoy-lint`.
 
 pub(super) mod chain;
+pub(super) mod connections;
 pub(super) mod ext_authz;
 pub(super) mod failure;
 pub(super) mod proxy;

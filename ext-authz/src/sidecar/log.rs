@@ -13,6 +13,7 @@ use crate::{
 
 /// Looks after the log until shutdown.
 pub(super) async fn keep(parts: Arc<Parts>, mut stopped: watch::Receiver<bool>) -> Result<(), SidecarError> {
+    let told = stopped.clone();
     let care = async {
         let mut upkeep = Upkeep::default();
         loop {
@@ -20,7 +21,7 @@ pub(super) async fn keep(parts: Arc<Parts>, mut stopped: watch::Receiver<bool>) 
                 tokio::time::sleep(LOOK_EVERY).await;
                 parts.watching.plane.recover();
             }
-            upkeep = compact(&parts, upkeep).await?;
+            upkeep = compact(&parts, upkeep, told.clone()).await?;
         }
     };
     tokio::select! {
@@ -29,13 +30,16 @@ pub(super) async fn keep(parts: Arc<Parts>, mut stopped: watch::Receiver<bool>) 
     }
 }
 
-async fn compact(parts: &Arc<Parts>, mut upkeep: Upkeep) -> Result<Upkeep, SidecarError> {
+async fn compact(
+    parts: &Arc<Parts>,
+    mut upkeep: Upkeep,
+    stopped: watch::Receiver<bool>,
+) -> Result<Upkeep, SidecarError> {
     let work = {
         let log = Arc::clone(parts.watching.plane.log());
-        let live =
-            parts.state.load().view().map_or(u64::MAX, |view| (view.revocations.len() + view.standings.len()) as u64);
+        let Some(view) = parts.state.load().view().cloned() else { return Ok(upkeep) };
         move || {
-            let done = upkeep.run(&log, live, clock::now());
+            let done = upkeep.run(&log, (&view.revocations, &view.standings), clock::now(), || *stopped.borrow());
             (upkeep, done, log.stored())
         }
     };
@@ -55,11 +59,10 @@ fn tell(parts: &Parts, done: Result<Option<Compacted>, LogError>) {
             parts.metrics.log_compacted.inc_by(removed);
             info!(removed, kept, ids_forgotten = forgotten, "signal log compacted");
         }
-        Ok(None) => {}
         // The state in memory is what it was; a restart will say the same and not start.
         Err(cause) if !parts.watching.plane.log().has_failed() => error!(%cause, "the signal log can't be compacted"),
-        // Whoever writes next says so, and recovery is on its way.
-        Err(_) => {}
+        // Of a failed write, whoever writes next says so, and recovery is on its way.
+        Ok(None) | Err(_) => {}
     }
 }
 

@@ -272,9 +272,9 @@ impl Log {
             transaction.set_durability(Durability::Immediate)?;
             let (result, commit) = change(&mut Tables::open(&transaction)?, &mut head)?;
             if commit {
-                transaction.commit()?
+                transaction.commit()?;
             } else {
-                transaction.abort()?
+                transaction.abort()?;
             }
             Ok(result)
         });

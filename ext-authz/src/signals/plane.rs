@@ -268,7 +268,7 @@ fn replay(log: &Log, ring: &Ring, apply: &mut impl FnMut(&mut [Entry])) -> Resul
         }
     };
     log.replay(|seq, signal| {
-        batch.push(Entry { seq, signal: Arc::new(signal), received, outcome: Outcome::Unchanged });
+        batch.push(Entry::new(seq, Arc::new(signal), received));
         if batch.len() == MAX_BATCH {
             put(&mut batch);
             batch.clear();

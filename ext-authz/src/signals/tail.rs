@@ -24,6 +24,13 @@ pub struct Entry {
     pub outcome: Outcome,
 }
 
+impl Entry {
+    /// An entry that was not applied yet.
+    pub(super) fn new(seq: Seq, signal: Arc<Signal>, received: Instant) -> Self {
+        Self { seq, signal, received, outcome: Outcome::Unchanged }
+    }
+}
+
 /// Follows the log from a position on: every entry once, in order, without a gap.
 #[derive(Debug)]
 pub struct Tail {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Envoy, access_log, admin_socket, listeners};
+use super::{Boot, Envoy, access_log, admin_socket, listeners};
 use crate::pki::{Authority, Svid, bundle_map_json};
 
 /// An Envoy about to be started.
@@ -206,7 +206,7 @@ impl EnvoyBuilder {
     pub async fn start(self) -> Envoy {
         let (concurrency, drain_seconds) = (self.concurrency, self.drain_seconds);
         let Written { dir, path } = self.write();
-        Envoy::boot(dir, path, (concurrency, drain_seconds)).await
+        Envoy::boot(dir, Boot { config: path, concurrency, drain_seconds }).await
     }
 
     /// Writes it as Envoy would read it: as YAML, or as JSON if parts of it were changed.

@@ -122,7 +122,9 @@ async fn a_filter_that_comes_from_a_longer_log_does_not_count_as_enforcing_what_
         mesh.revoke(&format!("spiffe://demo.test/gone/{number}")).await;
     }
     mesh.sidecar.kill();
+    // Without its witness too, or it would not start.
     std::fs::remove_file(mesh.signal_log()).unwrap();
+    std::fs::remove_file(mesh.signal_log().with_extension("redb.head")).unwrap();
     mesh.sidecar.restart().await;
     until_filters(&mesh, 2.0).await;
     mesh.envoy.process().signal("STOP");

@@ -85,7 +85,7 @@ fn against(case: &Case) -> Option<String> {
 
 #[test]
 fn the_files_we_ship_have_no_hole_filled_or_not() {
-    for name in ["ext-authz", "filter", "tcp"] {
+    for name in ["ext-authz", "filter", "tcp", "tcp-filter"] {
         let file = root().join("envoy").join(format!("{name}.yaml"));
         assert_eq!(found(&std::fs::read_to_string(file).unwrap()), [], "{name}");
         let written = shipped(name).write();
@@ -95,7 +95,7 @@ fn the_files_we_ship_have_no_hole_filled_or_not() {
 
 #[tokio::test]
 async fn what_a_running_envoy_says_of_itself_is_linted_like_its_file() {
-    for name in ["ext-authz", "filter", "tcp"] {
+    for name in ["ext-authz", "filter", "tcp", "tcp-filter"] {
         let envoy = shipped(name).start().await;
         let dump = envoy.config_dump().await;
         assert!(dump.contains("ListenersConfigDump") && dump.contains("BootstrapConfigDump"), "{dump}");

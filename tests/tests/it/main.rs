@@ -28,6 +28,7 @@ mod restart;
 mod resync;
 mod revocation;
 mod status;
+mod store;
 mod storm;
 mod streams;
 mod stress;

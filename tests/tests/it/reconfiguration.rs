@@ -14,6 +14,9 @@ permit (principal in WorkloadPath::"spiffe://demo.test/ns/shop", action == Actio
 permit (principal in WorkloadPath::"spiffe://demo.test/ns/shop", action == Action::"tcp:connect", resource == Service::"orders");
 "#;
 
+const VM_OF_CONNECTIONS: &str =
+    "/static_resources/listeners/1/filter_chains/0/filters/0/typed_config/config/vm_config/vm_id";
+
 fn build() -> MeshBuilder {
     // The TCP filter sees the leaf alone.
     Mesh::build(Mode::Filter).authority(Authority::new("demo.test")).policies(POLICIES).workers(4)
@@ -45,7 +48,14 @@ async fn until_filters(mesh: &Mesh, count: f64) {
 
 #[tokio::test]
 async fn requests_and_connections_are_decided_by_one_module_in_one_envoy() {
-    let mesh = build().envoy(|envoy| envoy.and_listener_of("tcp-filter")).start().await;
+    for vm in ["countersign-tcp", "countersign"] {
+        // With the same name they share a VM; each has a memory and a stream from the sidecar of its own all the same.
+        let share = move |config: &mut Value| *config.pointer_mut(VM_OF_CONNECTIONS).unwrap() = json!(vm);
+        decides_both(build().envoy(move |envoy| envoy.and_listener_of("tcp-filter").change(share)).start().await).await;
+    }
+}
+
+async fn decides_both(mesh: Mesh) {
     until_filters(&mesh, 10.0).await;
     let (web, cart) = (mesh.authority.issue(CALLER), mesh.authority.issue(OTHER));
     let tcp = mesh.envoy.address_of("tcp-filter").await;

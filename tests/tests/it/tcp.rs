@@ -4,6 +4,7 @@ use countersign_tests::client::{Client, Protocol};
 use countersign_tests::envoy::{Envoy, EnvoyBuilder};
 use countersign_tests::mesh::{CALLER, ENVOY, Mesh, Mode, OTHER};
 use countersign_tests::pki::{Authority, Fault, Svid};
+use countersign_tests::tcp_service::{GREETING, TcpService};
 
 const POLICIES: &str = r#"
 @id("shop-connects")
@@ -89,4 +90,18 @@ async fn without_a_sidecar_nobody_gets_through() {
     assert!(gets_through(&mesh, &envoy, Some(&web)).await);
     mesh.sidecar.kill();
     assert!(!gets_through(&mesh, &envoy, Some(&web)).await);
+}
+
+/// Why `envoy/tcp-filter.yaml` is there: README says so.
+#[tokio::test]
+async fn what_a_service_says_before_the_client_does_passes_undecided_here() {
+    let service = TcpService::start().await;
+    let address = service.address();
+    let (mesh, envoy) = start(move |envoy| envoy.local_service(address)).await;
+    let client = Client::new(envoy.address(), &mesh.authority).identity(&mesh.authority.issue(OTHER));
+    let mut denied = client.raw(Protocol::Http1).await.unwrap();
+    assert_eq!(denied.read(GREETING.len()).await.unwrap(), GREETING);
+    denied.write(b"ping").await.unwrap();
+    assert_eq!(denied.read_to_close().await, b"");
+    assert_eq!(service.received(), 0);
 }

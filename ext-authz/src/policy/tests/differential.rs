@@ -263,6 +263,7 @@ fn plain_request(request: &TestRequest) -> Request {
         Some(("source".to_owned(), record(vec![("ip", ip)]))),
         Some(("destination".to_owned(), destination)),
         Some(("tls".to_owned(), record(vec![("sni", request.sni.as_deref().map(text))]))),
+        Some(("view_age".to_owned(), cedar_policy::RestrictedExpression::new_long(0))),
         Some(("hops".to_owned(), hops)),
         origin.map(|origin| ("origin".to_owned(), origin)),
     ];

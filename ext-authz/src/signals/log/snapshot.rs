@@ -224,7 +224,7 @@ impl<R: Read> Origin<R> {
 
     fn finish(mut self) -> Result<(), Fault> {
         let hash: [u8; 32] = self.hash.clone().finalize().into();
-        if self.take::<32>()? != hash { Err(refuse("it is not what was written")) } else { Ok(()) }
+        if self.take::<32>()? == hash { Ok(()) } else { Err(refuse("it is not what was written")) }
     }
 }
 

@@ -159,7 +159,9 @@ async fn what_was_compacted_is_in_force_after_a_restart_and_nobody_follows_from_
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("log");
     let log = Log::open(&path).unwrap();
-    ["a", "b", "c", "d"].into_iter().for_each(|id| drop(log.append(signal(id)).unwrap()));
+    for id in ["a", "b", "c", "d"] {
+        log.append(signal(id)).unwrap();
+    }
     log.compact(Seq(3), Timestamp::from_millis(1), |seq, _| seq.0 != 2).unwrap();
     let applied = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&applied);

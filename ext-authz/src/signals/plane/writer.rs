@@ -118,7 +118,11 @@ impl<A: FnMut(&mut [Entry])> Writer<A> {
         }
         let reopened = self.log.reopen();
         self.tried = Some(Instant::now());
-        let left = reopened.inspect_err(|error| tracing::warn!(%error, "the signal log can't be written yet"))?;
+        let left = reopened.inspect_err(|error| {
+            tracing::warn!(%error, "the signal log can't be written yet");
+            // Compaction fails without a word.
+            self.alarm.send_replace(());
+        })?;
         tracing::info!(left = left.len(), "the signal log can be written again");
         let received = Instant::now();
         let outcome = Outcome::Unchanged;

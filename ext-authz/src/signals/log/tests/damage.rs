@@ -57,10 +57,10 @@ fn a_damaged_file_is_refused_or_holds_all_that_was_acknowledged() {
         let what = format!("{} (seed {seed}, file {tried})", damage(&mut bytes, &mut random));
         fs::write(place.path("log"), &bytes).unwrap();
         fs::write(place.path("log.head"), &witness).unwrap();
-        let mut seen = Vec::new();
-        let read = Log::open(&place.path("log")).and_then(|log| log.replay(|seq, it| seen.push((seq, it))));
+        let mut entries = Vec::new();
+        let read = Log::open(&place.path("log")).and_then(|log| log.replay(|seq, it| entries.push((seq, it))));
         match read {
-            Ok(()) => assert_eq!(seen, whole, "{what}"),
+            Ok(()) => assert_eq!(entries, whole, "{what}"),
             Err(LogError::Damaged { .. } | LogError::Stale { .. }) => refused += 1,
             Err(other) => panic!("{what}: {other}"),
         }

@@ -2,12 +2,12 @@
 
 /// The control API: signals and their enforcement.
 pub mod control {
-    #![allow(missing_docs, clippy::pedantic)]
+    #![allow(missing_docs, clippy::large_enum_variant, clippy::pedantic)]
     include!(concat!(env!("OUT_DIR"), "/countersign.control.v1.rs"));
 }
 
 /// The link between a filter and its sidecar.
 pub mod link {
-    #![allow(missing_docs, clippy::pedantic)]
+    #![allow(missing_docs, clippy::large_enum_variant, clippy::pedantic)]
     include!(concat!(env!("OUT_DIR"), "/countersign.link.v1.rs"));
 }

@@ -168,7 +168,6 @@ async fn build(config: &Config, metrics: Arc<Metrics>, audit: Audit, guard: Arc<
     let (trust, own) = (TrustStore::default(), OwnIdentity::default());
     let needed = (!config.listen.needing_own_svid().is_empty()).then(|| own.clone());
     let readiness = Readiness::new(Arc::clone(&state), Arc::clone(&watching.plane), needed, degraded.clone());
-    let (lists, jwt_bundles) = (RevocationLists::default(), JwtBundles::default());
     metrics.show_bundles(trust.clone())?;
     let overview = Arc::new(Overview {
         service: config.service.name.clone(),
@@ -188,8 +187,8 @@ async fn build(config: &Config, metrics: Arc<Metrics>, audit: Audit, guard: Arc<
         verifier,
         trust,
         own,
-        lists,
-        jwt_bundles,
+        lists: RevocationLists::default(),
+        jwt_bundles: JwtBundles::default(),
         metrics,
         audit,
         desk,

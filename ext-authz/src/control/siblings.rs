@@ -44,7 +44,9 @@ impl Others {
             let mut pause = FIRST_PAUSE;
             loop {
                 let mut all = siblings.enforcement(seq).await;
-                all.iter_mut().for_each(|one| note_time(one, seq, received, &mut took));
+                for one in &mut all {
+                    note_time(one, seq, received, &mut took);
+                }
                 let is_over = all.iter().all(|one| one.complete);
                 if said.send(Some(all)).is_err() || is_over {
                     return;

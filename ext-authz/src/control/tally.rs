@@ -30,7 +30,7 @@ impl Tally {
     }
 
     /// The place of the next signal, from 1.
-    pub fn next(&mut self) -> u64 {
+    pub fn count_next(&mut self) -> u64 {
         self.position = self.position.saturating_add(1);
         self.position
     }

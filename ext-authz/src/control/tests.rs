@@ -134,11 +134,11 @@ fn a_batch_is_one_line_and_each_signal_that_was_kept_out_another() {
     let mut tally = Tally::new(Arc::clone(&stand.guard), ALICE);
     let (own, other) = (revocation("trust-domain:a.test"), revocation("trust-domain:b.test"));
     for _ in 0..3 {
-        let position = tally.next();
+        let position = tally.count_next();
         tally.admit(&Asked::Signal { signal: &own, position }).unwrap();
         tally.settle("revoke", UseResult::Allowed);
     }
-    let position = tally.next();
+    let position = tally.count_next();
     assert_eq!(position, 4);
     assert!(tally.admit(&Asked::Signal { signal: &other, position }).is_err());
     tally.misunderstood("no such scope".to_owned());

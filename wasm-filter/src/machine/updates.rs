@@ -155,7 +155,9 @@ impl Machine {
     fn answer_probe(&self, probe: &Probe, now: Timestamp) -> Effect {
         let Probe { id, scopes, mark } = probe;
         let mut cuts = Cuts::default();
-        scopes.iter().for_each(|scope| cuts.add(scope, *mark));
+        for scope in scopes {
+            cuts.add(scope, *mark);
+        }
         let size = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
         let probed = link::Probed {
             id: *id,

@@ -76,7 +76,7 @@ async fn next_chunk(requests: &mut Streaming<SubmitRequest>) -> (Vec<SubmitReque
 }
 
 fn check(tally: &mut Tally, request: SubmitRequest) -> Result<Signal, Refusal> {
-    let position = tally.next();
+    let position = tally.count_next();
     let signal = convert::from_request(request, &tally.who().to_string(), clock::now()).map_err(|error| {
         tally.misunderstood(error.to_string());
         refusal(&status::of_invalid(error))

@@ -60,7 +60,7 @@ impl Upstream {
         self.counts.requests.load(Ordering::SeqCst)
     }
 
-    /// How many streams, downloads and WebSockets are open now.
+    /// How many of `/stream`, `/download` and `/websocket` are open now.
     pub fn open_streams(&self) -> u64 {
         self.counts.open_streams.load(Ordering::SeqCst)
     }

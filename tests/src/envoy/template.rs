@@ -157,7 +157,7 @@ impl EnvoyBuilder {
         })
     }
 
-    /// Lets WebSockets through, under the same filters.
+    /// Lets a `WebSocket` through, under the same filters.
     pub fn with_websockets(self) -> Self {
         self.change(|config| {
             let manager = config.pointer_mut(CONNECTION_MANAGER).expect("the listener has a connection manager");

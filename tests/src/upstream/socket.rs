@@ -38,10 +38,10 @@ async fn talk(upgrade: OnUpgrade, counts: Arc<Counts>) {
 
 async fn both_ways(upgraded: Upgraded) -> std::io::Result<()> {
     let (mut reader, mut writer) = split(TokioIo::new(upgraded));
-    let (heard, mut hears) = mpsc::unbounded_channel();
+    let (tell, mut news) = mpsc::unbounded_channel();
     let listens = async {
         while let Some(text) = receive(&mut reader, From::Client).await? {
-            let _ = heard.send(text);
+            let _ = tell.send(text);
         }
         Ok(())
     };
@@ -50,7 +50,7 @@ async fn both_ways(upgraded: Upgraded) -> std::io::Result<()> {
         loop {
             tokio::select! {
                 _ = ticks.tick() => send(&mut writer, From::Server, "tick").await?,
-                Some(text) = hears.recv() => send(&mut writer, From::Server, &text).await?,
+                Some(text) = news.recv() => send(&mut writer, From::Server, &text).await?,
             }
         }
     };

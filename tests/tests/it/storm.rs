@@ -6,7 +6,14 @@ mod fleet;
 mod ledger;
 mod senders;
 
+use std::collections::BTreeSet;
+
 use ledger::Ledger;
+
+/// How many there are, as metrics say it.
+fn count(revoked: &BTreeSet<String>) -> f64 {
+    f64::from(u32::try_from(revoked.len()).unwrap())
+}
 
 /// Where a run's random choices come from; `COUNTERSIGN_SEED` repeats them. What the processes were at when they
 /// died can't be repeated.

@@ -73,9 +73,9 @@ async fn what_was_revoked_behind_a_dead_network_is_enforced_before_a_sidecar_is_
     {
         let hop = &fleet.hops[2];
         if break_it == "freeze" {
-            hop.wire.freeze()
+            hop.wire.freeze();
         } else {
-            hop.wire.cut()
+            hop.wire.cut();
         }
         revoke(&fleet, revoked, &[0, 1]).await;
         assert_eq!(fleet.hops[1].status(revoked, "/a").await, StatusCode::FORBIDDEN);
@@ -100,9 +100,9 @@ async fn no_network_however_dead_keeps_a_revocation_away_for_longer_than_the_bou
         let svid = fleet.authority.issue(&format!("/ns/shop/sa/bound{round}"));
         assert_eq!(hop.status(&svid, "/a").await, StatusCode::OK);
         if round % 2 == 0 {
-            hop.wire.freeze()
+            hop.wire.freeze();
         } else {
-            hop.wire.cut()
+            hop.wire.cut();
         }
         revoke(&fleet, &svid, &[0]).await;
         let revoked = Instant::now();

@@ -45,7 +45,10 @@ async fn of_a_thousand_revocations_no_request_that_starts_after_its_acknowledgem
     println!("{REVOCATIONS} revocations: {} requests allowed, {} denied", answers.0, answers.1);
     assert!(answers.0 > 200 && answers.1 > 200, "{answers:?}: the race was one");
     for hop in &race.fleet.hops {
-        assert_eq!(hop.mesh.sidecar.metric("countersign_revocations", &[]).await, REVOCATIONS as f64);
+        assert_eq!(
+            hop.mesh.sidecar.metric("countersign_revocations", &[]).await,
+            f64::from(u32::try_from(REVOCATIONS).unwrap())
+        );
         assert_eq!(hop.status(&race.svids[REVOCATIONS / 2], "/raced").await, StatusCode::FORBIDDEN);
     }
 }
@@ -90,6 +93,8 @@ async fn ask(race: Arc<Race>, hop: usize) -> (u32, u32) {
             }
             // A revocation also ends what is under way: the filter resets the stream.
             Ok(StatusCode::FORBIDDEN) | Err(_) => denied += 1,
+            // A sidecar that does not answer in time on a busy machine.
+            Ok(StatusCode::SERVICE_UNAVAILABLE) => {}
             Ok(other) => panic!("workload {number} at hop {hop}: {other}"),
         }
     }

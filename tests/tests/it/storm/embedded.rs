@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::askers::{Asker, status};
 use super::ledger::workload;
-use super::{Ledger, random, senders};
+use super::{Ledger, count, random, senders};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_acknowledged_signal_of_ten_thousand_outlives_kills_of_sidecar_and_envoy() {
@@ -40,12 +40,12 @@ async fn every_acknowledged_signal_of_ten_thousand_outlives_kills_of_sidecar_and
 
     let log = Control::at(&mesh.control_socket()).log().await;
     let revoked = ledger.check(&log);
-    assert_eq!(mesh.sidecar.metric("countersign_revocations", &[]).await, revoked.len() as f64);
+    assert_eq!(mesh.sidecar.metric("countersign_revocations", &[]).await, count(&revoked));
     mesh.until_leased().await;
     for _ in 0..ASKED {
-        let asked = workload(random.u32(0..ledger.count()));
-        let expected = if revoked.contains(&asked) { StatusCode::FORBIDDEN } else { StatusCode::OK };
-        assert_eq!(status(mesh.envoy.address(), &mesh.authority, &asked).await, expected, "{asked}");
+        let path = workload(random.u32(0..ledger.count()));
+        let expected = if revoked.contains(&path) { StatusCode::FORBIDDEN } else { StatusCode::OK };
+        assert_eq!(status(mesh.envoy.address(), &mesh.authority, &path).await, expected, "{path}");
     }
     let never_sent = workload(SIGNALS + 1);
     assert_eq!(status(mesh.envoy.address(), &mesh.authority, &never_sent).await, StatusCode::OK);

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::askers::{Asker, status};
 use super::ledger::workload;
-use super::{Ledger, random, senders};
+use super::{Ledger, count, random, senders};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_acknowledged_signal_outlives_kills_of_sidecars_envoys_and_nats_server() {
@@ -52,12 +52,12 @@ async fn every_acknowledged_signal_outlives_kills_of_sidecars_envoys_and_nats_se
     let revoked = ledger.check(&log);
     for hop in &fleet.hops {
         assert!(hop.control().log().await == log, "all have the same log");
-        assert_eq!(hop.mesh.sidecar.metric("countersign_revocations", &[]).await, revoked.len() as f64);
+        assert_eq!(hop.mesh.sidecar.metric("countersign_revocations", &[]).await, count(&revoked));
         hop.mesh.until_leased().await;
         for _ in 0..ASKED {
-            let asked = workload(random.u32(0..ledger.count()));
-            let expected = if revoked.contains(&asked) { StatusCode::FORBIDDEN } else { StatusCode::OK };
-            assert_eq!(status(hop.mesh.envoy.address(), &fleet.authority, &asked).await, expected, "{asked}");
+            let path = workload(random.u32(0..ledger.count()));
+            let expected = if revoked.contains(&path) { StatusCode::FORBIDDEN } else { StatusCode::OK };
+            assert_eq!(status(hop.mesh.envoy.address(), &fleet.authority, &path).await, expected, "{path}");
         }
     }
 }

@@ -60,4 +60,4 @@ const SENDERS: usize = 48;
 /// Every so many are sent twice at once.
 const DOUBLED: u32 = 50;
 const BETWEEN_TRIES: Duration = Duration::from_millis(10);
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);

@@ -9,7 +9,7 @@ use crate::scope::Scope;
 /// Values by scope.
 #[derive(Clone, Debug)]
 pub(crate) struct Sharded<V> {
-    shards: Arc<[Arc<HashTable<(Scope, V)>>]>,
+    shards: Vec<Arc<HashTable<(Scope, V)>>>,
     len: usize,
 }
 
@@ -19,7 +19,7 @@ pub(crate) const SHARDS: usize = 256;
 impl<V> Default for Sharded<V> {
     fn default() -> Self {
         let empty = Arc::new(HashTable::new());
-        Self { shards: std::iter::repeat_n(empty, SHARDS).collect(), len: 0 }
+        Self { shards: vec![empty; SHARDS], len: 0 }
     }
 }
 
@@ -34,7 +34,7 @@ impl<V: Clone> Sharded<V> {
     /// Replaces the value of `scope`; without one the scope leaves.
     pub fn put(&mut self, scope: &Scope, value: Option<V>) {
         let hash = scope.precomputed_hash();
-        let Some(shard) = Arc::make_mut(&mut self.shards).get_mut(shard_of(hash)).map(Arc::make_mut) else { return };
+        let Some(shard) = self.shards.get_mut(shard_of(hash)).map(Arc::make_mut) else { return };
         if let Ok(old) = shard.find_entry(hash, |(known, _)| known == scope) {
             old.remove();
             self.len = self.len.saturating_sub(1);

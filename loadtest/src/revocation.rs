@@ -210,7 +210,7 @@ impl Enforced {
 
 /// Filters beside many live revocations.
 pub const AMONG: usize = 10;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const BETWEEN_PROBES: Duration = Duration::from_millis(100);
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! for a state that must not be. It holds no rule of the product, only what surrounds it and what must hold.
 
 pub mod link;
+pub mod replicas;
 
 use std::{
     fmt::Debug,

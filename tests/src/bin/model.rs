@@ -1,9 +1,9 @@
 //! Searches the models of the protocols deeper than the tests do, and says how far it came; fails if anything is broken.
 
-use std::{io::stdout, process::ExitCode, time::Duration};
+use std::{fmt::Debug, hash::Hash, io::stdout, process::ExitCode, time::Duration};
 
 use clap::Parser;
-use countersign_tests::model::{self, link};
+use countersign_tests::model::{self, Limited, link, replicas};
 
 /// Searches the models of the protocols for a state that must not be.
 #[derive(Parser)]
@@ -28,27 +28,38 @@ fn main() -> std::io::Result<ExitCode> {
         return seeds();
     }
     let mut code = ExitCode::SUCCESS;
+    for (name, model, _) in replicas::models().into_iter().filter(|(name, ..)| name.contains(&only)) {
+        code = deeper(name, model, depth, minutes, code)?;
+    }
     for (name, model, _) in link::models().into_iter().filter(|(name, ..)| name.contains(&only)) {
-        let mut told = Duration::ZERO;
-        let found = model::search(model, depth, Duration::from_mins(minutes), |states, depth, took| {
-            if took >= told {
-                told = took + Duration::from_secs(10);
-                println!("{name}: {states} states to depth {depth} after {:.0} s", took.as_secs_f64());
-            }
-        });
-        found.write(name, &mut stdout())?;
-        if !found.broken.is_empty() {
-            code = ExitCode::FAILURE;
-        }
+        code = deeper(name, model, depth, minutes, code)?;
     }
     Ok(code)
+}
+
+/// Searches one model; returns `code`, or failure.
+fn deeper<M>(name: &str, model: M, depth: usize, minutes: u64, code: ExitCode) -> std::io::Result<ExitCode>
+where
+    M: Limited + Send + Sync + 'static,
+    M::State: Clone + Debug + Hash + PartialEq + Send + Sync + 'static,
+    M::Action: Clone + Debug + PartialEq + Send + Sync,
+{
+    let mut told = Duration::ZERO;
+    let found = model::search(model, depth, Duration::from_mins(minutes), |states, depth, took| {
+        if took >= told {
+            told = took + Duration::from_secs(10);
+            println!("{name}: {states} states to depth {depth} after {:.0} s", took.as_secs_f64());
+        }
+    });
+    found.write(name, &mut stdout())?;
+    Ok(if found.broken.is_empty() { code } else { ExitCode::FAILURE })
 }
 
 fn seeds() -> std::io::Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     for (model, depth) in link::seeded() {
         let seed = format!("{:?}", model.seed);
-        let found = model::search(model, depth, Duration::from_mins(60), |_, _, _| ());
+        let found = model::search(model, depth, Duration::from_hours(1), |_, _, _| ());
         found.write(&seed, &mut stdout())?;
         if found.broken.is_empty() {
             code = ExitCode::FAILURE;

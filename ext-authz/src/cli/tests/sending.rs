@@ -111,10 +111,10 @@ async fn a_file_brings_many_signals_and_each_line_that_is_refused_is_named() {
     assert_eq!(sidecar.run(&["revoke", "--from", &path, "--id", "x"]).await.1, 2);
 
     // What the list shows can be sent again.
-    let (list, _) = sidecar.run(&["signals", "list", "--after", "2998", "--output", "json"]).await;
-    std::fs::write(&file, &list).unwrap();
+    let (shown, _) = sidecar.run(&["signals", "list", "--after", "2998", "--output", "json"]).await;
+    std::fs::write(&file, &shown).unwrap();
     let (text, code) = sidecar.run(&["revoke", "--from", &path]).await;
-    assert_eq!((code, text.as_str()), (0, "3 accepted, 3 of them known already\n"), "{list}");
+    assert_eq!((code, text.as_str()), (0, "3 accepted, 3 of them known already\n"), "{shown}");
     let (lines, _) = sidecar.run(&["revoke", "--from", &path, "--output", "json"]).await;
     let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((lines.len(), &lines[0]["line"], &lines[3]["known"]), (4, &1.into(), &3.into()));

@@ -201,6 +201,10 @@ fn policies_see_who_sends_what_and_everything_around_it() {
         let ruling = policies.rule(&ROOT, &Asked::Signal { signal: &signal, position: 4 });
         assert_eq!(ruling.verdict == ControlVerdict::Allow, expected, "{condition}: {ruling:?}");
     }
+}
+
+#[test]
+fn policies_see_users_their_groups_and_the_sidecar() {
     let user = Principal::LocalUser { uid: 7, gid: 9 };
     for (who, expected) in [
         ("principal == LocalUser::\"uid:7\"", true),

@@ -14,7 +14,7 @@ use super::{
 
 impl World {
     pub(super) fn tick(&mut self) {
-        self.run(|machine, now| machine.tick(now));
+        self.run(Machine::tick);
     }
 
     pub(super) fn down(&mut self) {
@@ -32,7 +32,7 @@ impl World {
         let was_open = self.filter.stream.as_ref().is_some_and(|stream| stream.is_open);
         self.used.breaks += u8::from(was_open);
         self.filter_end_is_gone();
-        self.run(|machine, now| machine.disconnected(now));
+        self.run(Machine::disconnected);
     }
 
     /// The sidecar sees it later, if at all.

@@ -97,7 +97,7 @@ impl World {
             }
         }
         link.take(&report, registry, *published, &mut out, now);
-        link.answer_held(&report, view, &mut out);
+        answer_held(&report, view, &mut out);
         let id = link.id;
         self.used.gaps += gaps;
         self.known.unnoticed |= unnoticed;
@@ -159,22 +159,22 @@ impl World {
     }
 }
 
+fn answer_held(report: &Report, view: &View, out: &mut Vec<Update>) {
+    let Some(held) = &report.held else { return };
+    let scopes: Vec<Scope> = held.scopes.iter().map(|scope| scope.parse().expect("the filter's own")).collect();
+    let mut marks = scopes.iter().flat_map(|scope| view.revocations.marks(scope).map(move |mark| (scope, mark)));
+    out.extend(std::iter::from_fn(|| Session::revoked(view.seq, &mut marks)));
+    if !held.more {
+        out.push(Update { held_answered: true, ..Update::default() });
+    }
+}
+
 impl Link {
     fn resync(&mut self, published: u64, past: &[Said], out: &mut Vec<Update>, now: std::time::Instant) {
         out.push(self.session.resync());
         let update = self.session.resynced(Seq(published), &Past(past), now);
         out.push(Update { ask_held: true, ..update });
         self.cursor = published;
-    }
-
-    fn answer_held(&self, report: &Report, view: &View, out: &mut Vec<Update>) {
-        let Some(held) = &report.held else { return };
-        let scopes: Vec<Scope> = held.scopes.iter().map(|scope| scope.parse().expect("the filter's own")).collect();
-        let mut marks = scopes.iter().flat_map(|scope| view.revocations.marks(scope).map(move |mark| (scope, mark)));
-        out.extend(std::iter::from_fn(|| Session::revoked(view.seq, &mut marks)));
-        if !held.more {
-            out.push(Update { held_answered: true, ..Update::default() });
-        }
     }
 
     fn take(

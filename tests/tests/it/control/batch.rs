@@ -66,8 +66,8 @@ async fn a_hundred_thousand_signals_are_taken_in_order_each_with_its_own_result(
     .await;
     assert_eq!((answered, seq), (COUNT, COUNT - 100));
     let last = ListRequest { after_seq: seq - 1, ..ListRequest::default() };
-    let list = client.list(last).await.unwrap().into_inner();
-    assert_eq!((list.head_seq, list.signals[0].scope.as_str()), (seq, "spiffe-id:spiffe://a.test/w/99999"));
+    let shown = client.list(last).await.unwrap().into_inner();
+    assert_eq!((shown.head_seq, shown.signals[0].scope.as_str()), (seq, "spiffe-id:spiffe://a.test/w/99999"));
     let line = stand.audited("the batch", |line| line["action"] == "batch").await;
     assert_eq!(line["detail"], "99900 allowed, 100 denied");
     assert_eq!(stand.sidecar.metric("countersign_audit_lost_total", &[]).await, 0.0);

@@ -115,7 +115,9 @@ async fn a_sidecar_does_not_start_with_control_policies_that_can_not_be_used() {
     ] {
         let mut stand = Stand::spawn(LISTEN, |authority, dir| {
             authority.issue(SERVER).write(dir, "svid");
-            text.map(|text| fs::write(dir.join("control.cedar"), text).unwrap());
+            if let Some(text) = text {
+                fs::write(dir.join("control.cedar"), text).unwrap();
+            }
         });
         let status = stand.sidecar.process().wait().await;
         assert!(!status.success(), "{words}");

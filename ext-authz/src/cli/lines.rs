@@ -109,7 +109,7 @@ impl Written {
             kind,
             scope: parse_scope(&self.scope)?.to_string(),
             id: self.id.unwrap_or(default.id),
-            who: self.who.unwrap_or(default.who),
+            who: self.who.map_or(default.who, |who| claim(&who).to_owned()),
             why: self.why.unwrap_or(default.why),
             source: self.source.unwrap_or(default.source),
             issued_before_ms: moment("issued_before", self.issued_before, now)?.or(default.issued_before_ms),
@@ -118,6 +118,16 @@ impl Written {
             risk: self.risk.or(default.risk),
             posture,
         })
+    }
+}
+
+/// What somebody said of itself, without what was proven of it then: that is proven anew, of whoever sends it now.
+fn claim(who: &str) -> &str {
+    let is_proof = |text: &str| text.starts_with("uid:") || text.starts_with("spiffe://");
+    match who.split_once(" (") {
+        Some((proof, claim)) if is_proof(proof) => claim.strip_suffix(')').unwrap_or(claim),
+        None if is_proof(who) => "",
+        _ => who,
     }
 }
 
@@ -217,6 +227,19 @@ mod tests {
             (requests[4].risk, requests[4].event_at_ms, requests[4].source.as_str()),
             (Some(7), Some(1_799_999_940_000), "edr")
         );
+    }
+
+    #[test]
+    fn of_who_sent_it_only_the_claim_is_said_again() {
+        for (who, expected) in [
+            ("uid:0", ""),
+            ("uid:0 (alice)", "alice"),
+            ("spiffe://a.test/x (bob (night shift))", "bob (night shift)"),
+            ("alice", "alice"),
+            ("alice (on call)", "alice (on call)"),
+        ] {
+            assert_eq!(claim(who), expected);
+        }
     }
 
     #[test]

@@ -37,6 +37,9 @@ pub(super) async fn report(
         let state = filters.enforcement(seq, received, now);
         let known = others.known();
         let complete = state.is_complete(now) && known.as_ref().is_some_and(|all| all.iter().all(|one| one.complete));
+        // The others have their say within a bounded time, also where that is longer than the reader waits: else who is missing
+        // would have no name.
+        let deadline = deadline.filter(|_| known.is_some());
         let over = complete || deadline.is_some_and(|deadline| deadline <= now);
         let news = (changes, known.clone());
         let due = next_due <= now && told.as_ref() != Some(&news);

@@ -12,8 +12,8 @@ async fn dry_run(mesh: &Mesh, scopes: &[&str]) -> Value {
 }
 
 /// Decisions and streams that filters have, as they say it about once a second.
-async fn until_filters_have(mesh: &Mesh, decisions: u32, streams: u32) {
-    let expected = [f64::from(decisions), f64::from(streams)];
+async fn until_filters_have(mesh: &Mesh, decisions: u64, streams: u64) {
+    let expected = [decisions, streams].map(|count| f64::from(u32::try_from(count).unwrap()));
     let names = ["countersign_filter_cached_decisions", "countersign_filter_open_streams"];
     eventually(&format!("{decisions} decisions and {streams} streams"), async || {
         let now = [mesh.sidecar.metric(names[0], &[]).await, mesh.sidecar.metric(names[1], &[]).await];

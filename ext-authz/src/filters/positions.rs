@@ -39,7 +39,7 @@ mod tests {
     fn the_least_is_that_of_the_last_one_there() {
         let mut positions = Positions::default();
         assert_eq!(positions.least(), None);
-        [3, 1, 1].map(|seq| positions.enter(Seq(seq)));
+        [3, 1, 1].into_iter().for_each(|seq| positions.enter(Seq(seq)));
         for (gone, least) in [(1, Some(1)), (1, Some(3)), (9, Some(3)), (3, None), (3, None)] {
             positions.leave(Seq(gone));
             assert_eq!(positions.least(), least.map(Seq), "{gone}");

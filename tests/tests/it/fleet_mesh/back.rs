@@ -4,12 +4,15 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use countersign_tests::client::{Client, Protocol};
 use countersign_tests::control::revocation;
 use countersign_tests::eventually::{PATIENCE, eventually};
 use countersign_tests::fleet::{Fleet, Hop};
 use countersign_tests::mesh::{CALLER, OTHER};
 use countersign_tests::pki::Svid;
 use http::StatusCode;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 async fn start() -> Fleet {
     let fleet = Fleet::start(|_, mesh| {
@@ -30,24 +33,43 @@ async fn revoke(fleet: &Fleet, svid: &Svid, at: &[usize]) {
     }
 }
 
-/// From now until it is ready, and when it is, the revoked one is not allowed; others are in the end.
-async fn never_allowed_and_others_again(hop: &Hop, revoked: &Svid, other: &Svid) {
-    let start = Instant::now();
-    loop {
-        let ready = hop.mesh.sidecar.is_ready().await;
-        let answered = hop.status(revoked, "/a").await;
-        if answered == StatusCode::OK {
-            let mut lines = hop.mesh.audit();
-            lines.drain(..lines.len().saturating_sub(10));
-            panic!("allowed after {:?}; ready before it: {ready}; the trail ends with {lines:#?}", start.elapsed());
-        }
-        if ready {
-            break;
-        }
-        assert!(start.elapsed() < PATIENCE, "the sidecar does not become ready");
+/// Asks on a connection of its own, again and again, and stops the test if it is let in.
+struct Knocking {
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Knocking {
+    fn start(hop: &Hop, revoked: &Svid) -> Self {
+        let stop = watch::Sender::new(false);
+        let tasks = (0..KNOCKING).map(|_| tokio::spawn(knock(hop.mesh.client(revoked), stop.subscribe()))).collect();
+        Self { stop, tasks }
     }
+
+    async fn stop(self) {
+        self.stop.send_replace(true);
+        for task in self.tasks {
+            task.await.unwrap();
+        }
+    }
+}
+
+async fn knock(client: Client, stopped: watch::Receiver<bool>) {
+    let mut connection = client.connect(Protocol::Http2).await.unwrap();
+    let start = Instant::now();
+    while !*stopped.borrow() {
+        let answered = connection.get("/a").await.map(|reply| reply.status);
+        assert!(!matches!(answered, Ok(StatusCode::OK)), "let in after {:?}", start.elapsed());
+    }
+}
+
+/// From now until it is ready, and when it is, the revoked one is not allowed; others are in the end.
+async fn never_allowed_and_others_again(hop: &Hop, knocking: Knocking, revoked: &Svid, other: &Svid) {
+    eventually("readiness", async || hop.mesh.sidecar.is_ready().await.then_some(())).await;
+    assert_ne!(hop.status(revoked, "/a").await, StatusCode::OK);
     eventually("answers", async || (hop.status(other, "/a").await == StatusCode::OK).then_some(())).await;
     assert_eq!(hop.status(revoked, "/a").await, StatusCode::FORBIDDEN);
+    knocking.stop().await;
 }
 
 #[tokio::test]
@@ -61,8 +83,9 @@ async fn what_was_revoked_while_a_sidecar_was_dead_is_enforced_before_it_is_read
     })
     .await;
     revoke(&fleet, &web, &[0, 1]).await;
+    let knocking = Knocking::start(&fleet.hops[2], &web);
     fleet.hops[2].mesh.sidecar.run_again();
-    never_allowed_and_others_again(&fleet.hops[2], &web, &cart).await;
+    never_allowed_and_others_again(&fleet.hops[2], knocking, &web, &cart).await;
 }
 
 #[tokio::test]
@@ -84,8 +107,9 @@ async fn what_was_revoked_behind_a_dead_network_is_enforced_before_a_sidecar_is_
             (hop.status(revoked, "/a").await != StatusCode::OK).then_some(())
         })
         .await;
+        let knocking = Knocking::start(hop, revoked);
         hop.wire.mend();
-        never_allowed_and_others_again(hop, revoked, other).await;
+        never_allowed_and_others_again(hop, knocking, revoked, other).await;
     }
 }
 
@@ -163,10 +187,12 @@ async fn an_old_copy_of_a_replica_is_caught_up_before_its_sidecar_is_ready() {
     for (file, bytes) in files.iter().zip(old) {
         fs::write(file, bytes).unwrap();
     }
+    let knocking = Knocking::start(&fleet.hops[2], &web);
     fleet.hops[2].mesh.sidecar.run_again();
-    never_allowed_and_others_again(&fleet.hops[2], &web, &cart).await;
+    never_allowed_and_others_again(&fleet.hops[2], knocking, &web, &cart).await;
 }
 
 /// How old a view may be, and so how long a revocation may be unknown.
 const BOUND: Duration = Duration::from_secs(2);
 const ROUNDS: usize = 4;
+const KNOCKING: usize = 3;

@@ -51,16 +51,18 @@ async fn the_real_filter_denies_while_no_sidecar_answers_and_misses_no_capabilit
 
 #[test]
 fn the_filter_may_call_what_it_calls_and_nothing_else() {
-    let yaml = read_to_string(countersign_tests::root().join("envoy/filter.yaml")).unwrap();
-    let allowed = yaml.lines().filter_map(|line| line.trim().strip_prefix("proxy_")?.strip_suffix(": {}"));
-    let allowed: BTreeSet<String> = allowed.filter(|name| !name.starts_with("on_")).map(str::to_owned).collect();
     let source = read_to_string(countersign_tests::root().join("wasm-filter/src/host.rs")).unwrap();
     let calls = source
         .split("hostcalls::")
         .skip(1)
         .filter_map(|rest| rest.split(|c: char| c != '_' && !c.is_alphanumeric()).next());
     let needed: BTreeSet<String> = calls.map(abi_name).chain(BY_THE_SDK.map(str::to_owned)).collect();
-    assert_eq!(allowed, needed, "allowed in envoy/filter.yaml, and called in wasm-filter/src/host.rs");
+    for file in ["envoy/filter.yaml", "envoy/tcp-filter.yaml"] {
+        let yaml = read_to_string(countersign_tests::root().join(file)).unwrap();
+        let allowed = yaml.lines().filter_map(|line| line.trim().strip_prefix("proxy_")?.strip_suffix(": {}"));
+        let allowed: BTreeSet<String> = allowed.filter(|name| !name.starts_with("on_")).map(str::to_owned).collect();
+        assert_eq!(allowed, needed, "allowed in {file}, and called in wasm-filter/src/host.rs");
+    }
 }
 
 struct FilterHop {
@@ -100,6 +102,7 @@ impl FilterHop {
 fn abi_name(call: &str) -> String {
     let differing = [
         ("cancel_grpc_stream", "grpc_cancel"),
+        ("close_downstream", "close_stream"),
         ("dispatch_grpc_call", "grpc_call"),
         ("get_buffer", "get_buffer_bytes"),
         ("get_current_time", "get_current_time_nanoseconds"),
@@ -107,6 +110,7 @@ fn abi_name(call: &str) -> String {
         ("open_grpc_stream", "grpc_stream"),
         ("remove_map_value", "remove_header_map_value"),
         ("reset_http_request", "close_stream"),
+        ("resume_downstream", "continue_stream"),
         ("resume_http_request", "continue_stream"),
         ("send_grpc_stream_message", "grpc_send"),
         ("send_http_response", "send_local_response"),

@@ -6,6 +6,7 @@ use countersign_tests::client::{Connection, Protocol};
 use countersign_tests::eventually::{eventually, within};
 use countersign_tests::mesh::{CALLER, Mesh, Mode, OTHER};
 use http::StatusCode;
+use serde_json::{Value, json};
 
 async fn status(connection: &mut Connection, path: &str) -> StatusCode {
     connection.get(path).await.unwrap().status
@@ -42,8 +43,41 @@ async fn without_its_sidecar_a_filter_answers_from_memory_for_a_lease_and_then_d
     let revoked = mesh.client(&cart).get(Protocol::Http1, "/known").await.unwrap().status;
     assert_eq!(revoked, StatusCode::FORBIDDEN, "revoked before the kill");
     mesh.audited("what the filter denied alone", |line| line["kind"] == "filter_local").await;
+    mesh.audited("what it answered unheard", |line| line["kind"] == "filter_hits" && line["link_lost"] == true).await;
     assert!(mesh.sidecar.metric("countersign_filter_local_decisions_total", &["sidecar_unreachable"]).await >= 1.0);
 }
+
+#[tokio::test]
+async fn a_filter_told_so_answers_nothing_from_memory_once_its_sidecar_is_gone() {
+    let told = |config: &mut Value| *config.pointer_mut(PLUGIN).unwrap() = json!(r#"{"link_lost":"deny"}"#);
+    let mut mesh = Mesh::build(Mode::Filter).lease("60s").envoy(move |envoy| envoy.change(told)).start().await;
+    let web = mesh.authority.issue(CALLER);
+    let mut connection = mesh.client(&web).connect(Protocol::Http2).await.unwrap();
+    eventually("an answer from memory", async || {
+        assert_eq!(status(&mut connection, "/known").await, StatusCode::OK);
+        (mesh.envoy.stats("wasmcustom.countersign.hits").await > 0).then_some(())
+    })
+    .await;
+    assert_eq!(mesh.envoy.stats("wasmcustom.countersign.link_lost").await, 0);
+
+    mesh.sidecar.kill();
+    eventually("denial long before the lease is over", async || {
+        (status(&mut connection, "/known").await == StatusCode::SERVICE_UNAVAILABLE).then_some(())
+    })
+    .await;
+    eventually("a stat that says so", async || {
+        (mesh.envoy.stats("wasmcustom.countersign.link_lost").await > 0).then_some(())
+    })
+    .await;
+    mesh.sidecar.restart().await;
+    eventually("recovery without touching Envoy", async || {
+        (status(&mut connection, "/known").await == StatusCode::OK).then_some(())
+    })
+    .await;
+}
+
+/// Where Envoy's configuration has that of the filter.
+const PLUGIN: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config/config/configuration/value";
 
 #[tokio::test]
 async fn every_acknowledged_revocation_survives_a_kill_in_the_middle_of_many() {

@@ -322,6 +322,6 @@ pub fn models() -> Vec<(&'static str, ReplicaModel, usize)> {
     };
     vec![
         ("replicas: entries and answers are lost", model(2, 2, 2, 0), 11),
-        ("replicas: the stream is set back", ReplicaModel { replicas: 1, ..model(3, 3, 1, 1) }, 14),
+        ("replicas: the stream is set back", ReplicaModel { replicas: 1, ..model(3, 3, 1, 1) }, 60),
     ]
 }

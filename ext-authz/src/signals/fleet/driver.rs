@@ -124,7 +124,11 @@ impl Following {
         let (head, last) = (answer.question.head, answer.last);
         // There was more then and there is nothing new since: whatever should bring it does not.
         if last > head && self.lagged_at == Some(head) && self.follower.head() == head {
+            self.lagged_at = None;
+            self.flow = None;
             self.hear(Input::Lost).await?;
+            // What was asked before counts no more: the next question begins a flow.
+            return Ok(None);
         }
         self.lagged_at = (last > head).then_some(head);
         self.shared.see_end(last);

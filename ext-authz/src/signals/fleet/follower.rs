@@ -14,6 +14,8 @@ pub struct Follower<E, T> {
     tip: Option<E>,
     stream: Option<StreamId>,
     heard: Option<T>,
+    // How often the connection was gone: what was asked on another one may be about another past.
+    round: u32,
     standing: Standing<T>,
 }
 
@@ -27,6 +29,7 @@ pub struct Question<E> {
     /// Its last position.
     pub head: Seq,
     tip: Option<E>,
+    round: u32,
 }
 
 /// The stream's answer. `found` and `next` must be read after `first` and `last`.
@@ -141,7 +144,7 @@ enum Standing<T> {
 impl<E: Clone + PartialEq, T: Copy + Ord> Follower<E, T> {
     /// A replica that ends at `head` with the entry `tip`, and is one of `stream` if it ever followed one.
     pub fn new(head: Seq, tip: Option<E>, stream: Option<StreamId>) -> Self {
-        Self { head, tip, stream, heard: None, standing: Standing::Apart }
+        Self { head, tip, stream, heard: None, round: 0, standing: Standing::Apart }
     }
 
     /// The last position written.
@@ -159,7 +162,7 @@ impl<E: Clone + PartialEq, T: Copy + Ord> Follower<E, T> {
 
     /// What to ask the stream now.
     pub fn question(&self) -> Question<E> {
-        Question { head: self.head, tip: self.tip.clone() }
+        Question { head: self.head, tip: self.tip.clone(), round: self.round }
     }
 
     /// Takes in what was heard and says what to do.
@@ -169,6 +172,7 @@ impl<E: Clone + PartialEq, T: Copy + Ord> Follower<E, T> {
             Input::Entry(seq, entry) => self.take(seq, entry),
             Input::Loaded(seq, tip) => self.jump(seq, tip),
             Input::Lost => {
+                self.round = self.round.wrapping_add(1);
                 // Who is refused stays so in everybody's eyes until the stream proves otherwise.
                 if self.refusal().is_none() {
                     self.standing = Standing::Apart;
@@ -180,7 +184,9 @@ impl<E: Clone + PartialEq, T: Copy + Ord> Follower<E, T> {
     }
 
     fn judge(&mut self, answer: &Answer<E, T>) -> Vec<Effect<E, T>> {
-        if self.heard.is_some_and(|heard| answer.asked < heard) {
+        // INVARIANT: a flow begins only on what was asked since the last one ended. The stream may have been set back in
+        // between; what then stands behind our head would not follow what we have there.
+        if answer.question.round != self.round || self.heard.is_some_and(|heard| answer.asked < heard) {
             return Vec::new();
         }
         self.heard = Some(answer.asked);
@@ -211,7 +217,7 @@ impl<E: Clone + PartialEq, T: Copy + Ord> Follower<E, T> {
     }
 
     fn refusal_of(&self, answer: &Answer<E, T>) -> Option<Refusal> {
-        let Answer { question: Question { head, tip }, stream, first, last, found, next, .. } = answer;
+        let Answer { question: Question { head, tip, .. }, stream, first, last, found, next, .. } = answer;
         let (head, last) = (*head, *last);
         if self.stream.is_some_and(|ours| ours != *stream) {
             return Some(Refusal::Replaced);

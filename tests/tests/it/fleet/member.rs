@@ -16,7 +16,7 @@ use countersign::{
     metrics::Metrics,
     signals::{Accepted, Entry, FleetState, JoinError, Log, SignalPlane, SubmitError, fleet},
 };
-use countersign_tests::eventually::eventually;
+use countersign_tests::eventually::{eventually, within};
 
 /// Where the files of a member are; they outlive it.
 pub struct Home(tempfile::TempDir);
@@ -106,7 +106,7 @@ impl Member {
 
     /// Sends until it is taken, always under the same ID.
     pub async fn insist(&self, signal: Signal) -> Accepted {
-        eventually("a server that takes the signal", async || match self.plane.submit(signal.clone()).await {
+        within(ELECTIONS, "server that takes the signal", async || match self.plane.submit(signal.clone()).await {
             Ok(accepted) => Some(accepted),
             Err(SubmitError::Unavailable { .. }) => None,
             Err(error) => panic!("{error}"),
@@ -114,6 +114,10 @@ impl Member {
         .await
     }
 }
+
+/// Servers of which one was killed elect leaders anew, and one that came back must catch up first; each try may wait for its
+/// whole timeout meanwhile.
+const ELECTIONS: Duration = Duration::from_secs(90);
 
 /// Settings for servers with these names.
 pub fn config(urls: &[String]) -> NatsConfig {

@@ -284,3 +284,17 @@ proptest! {
         prop_assert_eq!(!followed, replica.refusal().is_some());
     }
 }
+
+#[test]
+fn what_was_asked_before_a_connection_was_lost_starts_nothing_after_it() {
+    let mut replica = replica(&[]);
+    let before = Stream::new([10]);
+    let late = before.answer(replica.question(), 1);
+    ask(&mut replica, &before, 2);
+    replica.hear(Input::Entry(Seq(1), 10));
+    replica.hear(Input::Lost);
+    assert_eq!(replica.hear(late), [], "the stream may be another by now");
+    // Set back and grown again: an entry at 2 that does not follow ours.
+    let after = Stream::new([20, 21]);
+    assert_eq!(ask(&mut replica, &after, 3), [Effect::Refuse(Refusal::Differs(Seq(1)))]);
+}

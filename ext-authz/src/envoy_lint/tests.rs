@@ -49,6 +49,16 @@ fn a_finding_names_line_place_and_the_names_on_the_way() {
 }
 
 #[test]
+fn lines_are_counted_as_yaml_ends_them() {
+    for end in ["\n", "\r\n", "\r"] {
+        let text = ["", "static_resources:", "  listeners:", "dynamic_resources:", "  ads_config: { api_type: GRPC }"];
+        let findings = lint(&Document::parse(&text.join(end)).unwrap());
+        let lines: Vec<_> = findings.iter().map(|finding| finding.line).collect();
+        assert_eq!(lines, [Some(5)], "{end:?}: {findings:#?}");
+    }
+}
+
+#[test]
 fn holes_behind_xds_are_told_as_such_and_an_empty_bootstrap_too() {
     check(
         "dynamic_resources: { ads_config: { api_type: GRPC } }",

@@ -89,7 +89,7 @@ impl Audit {
 
     /// Queues a record; one that finds the queue full is lost and counted.
     pub fn record(&self, record: Record) {
-        let standing = self.degraded.get().map(|degraded| degraded.assess(Instant::now()));
+        let standing = self.degraded.get().map(crate::degraded::Degraded::current);
         let standing = standing.filter(|standing| standing.trouble.is_some());
         match self.queue.try_send(Message::Record(Box::new(record), standing)) {
             Ok(()) => {}

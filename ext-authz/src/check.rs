@@ -1,6 +1,6 @@
 //! The request path, free of any transport: identity, gate, cache, policy, in this order; it has no error to return.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use authz_core::{
     decision::{Decision, DecisionId},
@@ -138,7 +138,7 @@ impl Checker {
 
     /// The state that the sidecar is in.
     pub fn standing(&self) -> Standing {
-        self.degraded.assess(Instant::now())
+        self.degraded.current()
     }
 
     /// How many decisions are cached, about.

@@ -1,9 +1,6 @@
 //! Whether this sidecar can do its work, and if not, which part is missing; it repairs nothing.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use authz_core::time::Timestamp;
 use tokio::sync::watch;
@@ -66,7 +63,7 @@ impl Readiness {
 
     /// Whether the log was whole once in this process, and requests are not denied for its loss.
     pub fn knows_log(&self) -> bool {
-        let standing = self.degraded.assess(Instant::now());
+        let standing = self.degraded.current();
         standing.view_age.is_some() && standing.trouble != Some((Condition::LogLost, Conduct::Deny))
     }
 
@@ -109,7 +106,7 @@ impl Readiness {
             Part::Trust => snapshot.has(Part::Trust).then(|| "bundles loaded".to_owned()),
         };
         let mut parts: Vec<PartStatus> = Part::ALL.iter().map(|part| status(*part, detail(*part))).collect();
-        parts.push(view(self.degraded.assess(Instant::now()), self.knows_log()));
+        parts.push(view(self.degraded.current(), self.knows_log()));
         parts.extend(self.plane.fleet().map(|state| fleet(&state.borrow())));
         parts.push(signals(self.takes_signals()));
         parts.extend(self.own.as_ref().map(|own| identity(own.current().as_deref(), clock::now())));

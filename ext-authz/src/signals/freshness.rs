@@ -74,6 +74,11 @@ impl Freshness {
         }
     }
 
+    /// Whether everything is known, at any moment: no clock need be asked.
+    pub fn is_whole(&self) -> bool {
+        self.0.at.load(Ordering::Relaxed) == ALWAYS
+    }
+
     fn millis(&self, moment: Instant) -> u64 {
         let millis = moment.saturating_duration_since(self.0.began).as_millis();
         u64::try_from(millis).unwrap_or(NEVER).min(NEVER - 1)
@@ -112,7 +117,9 @@ mod tests {
         let after = |millis| freshness.0.began + Duration::from_millis(millis);
         freshness.confirm(after(0));
         assert_eq!(freshness.age(after(99)), Some(Duration::ZERO));
+        assert!(freshness.is_whole() && !Freshness::unknown().is_whole());
         freshness.lose(after(100));
+        assert!(!freshness.is_whole());
         freshness.lose(after(150));
         assert_eq!(freshness.age(after(200)), Some(Duration::from_millis(101)), "since the first failure");
         freshness.regain();

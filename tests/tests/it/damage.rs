@@ -7,6 +7,7 @@ use countersign_tests::control::{Control, revocation};
 use countersign_tests::eventually::eventually;
 use countersign_tests::mesh::{CALLER, Mesh, Mode};
 use http::StatusCode;
+use serde_json::Value;
 
 const REVOKED: [&str; 3] = ["/ns/shop/sa/a", "/ns/shop/sa/b", "/ns/shop/sa/c"];
 
@@ -132,6 +133,57 @@ async fn a_full_disk_is_told_and_loses_nothing_and_with_room_signals_are_taken_a
         }
         assert_eq!(status(&mesh, CALLER).await, StatusCode::OK);
         mesh.sidecar.restart().await;
+    }
+}
+
+/// Readers may read, but nothing precious on an old view.
+const POLICIES: &str = r#"
+permit (principal in WorkloadPath::"spiffe://demo.test/ns/shop", action in Action::"read", resource == Service::"orders");
+forbid (principal, action, resource) when { context.http.path like "/precious*" && context.view_age > 0 };
+"#;
+
+#[tokio::test]
+async fn while_the_store_takes_nothing_requests_meet_what_is_configured_and_all_the_world_is_told() {
+    // What the remembered, the new and the precious get in each.
+    for (conduct, expected) in [("deny", [false; 3]), ("cached", [true, false, true]), ("policy", [true, true, false])]
+    {
+        let section = format!("degraded: {{ store_unwritable: {conduct} }}");
+        let mesh = Mesh::build(Mode::ExtAuthz).policies(POLICIES).sections(&section).start().await;
+        let web = mesh.authority.issue(CALLER);
+        let get = async |mesh: &Mesh, path: &str| {
+            mesh.client(&web).get(Protocol::Http1, path).await.unwrap().status == StatusCode::OK
+        };
+        for path in ["/known", "/precious"] {
+            assert!(get(&mesh, path).await, "{path}");
+        }
+        revoke(&mesh, REVOKED[0]).await;
+        mesh.sidecar.limit_files(Some(fs::metadata(mesh.signal_log()).unwrap().len()));
+        let mut control = Control::at(&mesh.control_socket());
+        eventually("a store that takes nothing", async || {
+            let mut request = revocation(&fastrand::u64(..).to_string(), "trust-domain:elsewhere.test");
+            request.why = "x".repeat(1000);
+            control.submit(request).await.is_err().then_some(())
+        })
+        .await;
+
+        let got = [get(&mesh, "/known").await, get(&mesh, "/new").await, get(&mesh, "/precious").await];
+        assert_eq!(got, expected, "{conduct}: known, new, precious");
+        assert_eq!(status(&mesh, REVOKED[0]).await, StatusCode::FORBIDDEN, "{conduct}: what is revoked stays so");
+        assert_eq!(mesh.sidecar.metric("countersign_degraded", &["condition=\"store_unwritable\""]).await, 1.0);
+        assert!(mesh.sidecar.metric("countersign_view_age_seconds", &[]).await > 0.0);
+        let (_, parts) = mesh.sidecar.admin().get("/readyz?verbose").await.unwrap();
+        let parts = String::from_utf8_lossy(&parts).into_owned();
+        assert!(parts.contains(&format!("view: store_unwritable; requests: {conduct}")), "{parts}");
+        let told = |line: &Value| line["degraded"] == "store_unwritable" && line["conduct"] == conduct;
+        mesh.audited("a decision made meanwhile", |line| line["path"] == "/known" && told(line)).await;
+
+        mesh.sidecar.limit_files(None);
+        eventually("recovery", async || {
+            (mesh.sidecar.is_ready().await && get(&mesh, "/precious").await && get(&mesh, "/new").await).then_some(())
+        })
+        .await;
+        assert_eq!(mesh.sidecar.metric("countersign_degraded", &[]).await, 0.0);
+        mesh.audited("its end", |line| line["kind"] == "degraded" && line["result"] == "left").await;
     }
 }
 

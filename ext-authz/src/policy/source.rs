@@ -32,7 +32,7 @@ pub struct Source {
 }
 
 /// Raised when the meaning of unchanged sources changes: facts, matching, merging of results.
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 
 impl Sources {
     /// SHA-256 over everything that can change a decision; `schema` is the schema in force.

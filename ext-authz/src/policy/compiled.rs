@@ -20,6 +20,7 @@ use self::{
 use super::{
     context,
     evaluation::{Findings, evaluate},
+    inspect::Scene,
     problem::{Problem, Unexpected},
     shape::Shape,
     vocabulary::CONNECTION,
@@ -72,6 +73,8 @@ pub(super) struct Method {
 /// What a policy is called, and its place among the others.
 pub(super) struct Name {
     pub position: usize,
+    /// Whether it can match a request to this service.
+    pub applies: bool,
     pub text: Arc<str>,
 }
 
@@ -214,6 +217,22 @@ impl CompiledPolicies {
         let entities = with_hops.transpose()?.as_ref().unwrap_or(caller).entities.clone();
         let request = Request::new(caller.uid.clone(), method.action.clone(), self.service.clone(), context, None);
         Ok((request.map_err(Unexpected::of)?, entities))
+    }
+
+    /// Whether a policy can match a request to this service.
+    pub(super) fn applies(&self, policy: &PolicyId) -> bool {
+        self.names.get(policy).is_some_and(|name| name.applies)
+    }
+
+    /// The request with every fact that any policy reads, for whoever explains a decision; nothing, if policies are not asked.
+    pub(super) fn scene(&self, admitted: &Admitted<'_>, view_age: i64) -> Option<Scene> {
+        let Question { asked: Ok((method, caller)), .. } = self.question(admitted) else { return None };
+        let candidates = caller.candidates(method).flat_map(|it| it.policies.policies()).map(|it| it.id().clone());
+        let candidates = candidates.collect();
+        let reading = Arc::new(Reading::of(self.plan.reads().iter().cloned().collect()));
+        let question = Question { asked: Ok((method, Arc::clone(&caller))), reading };
+        let seen = self.cedar_request(&question, method, &caller, admitted, view_age).ok()?;
+        Some(Scene::new(seen, candidates, method.context.paths()))
     }
 
     /// How many policies a request is evaluated against.

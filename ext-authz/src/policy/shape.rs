@@ -68,6 +68,22 @@ impl Shape {
         }
     }
 
+    /// Every fact in this part that is in the key only if read, with the path from `context` on under which policies see it.
+    pub fn paths(&self) -> Vec<(Read, String)> {
+        let mut found = Vec::new();
+        let mut open = vec![("context".to_owned(), self)];
+        while let Some((path, shape)) = open.pop() {
+            match shape {
+                Self::Fact(Fact::Read(read)) => found.push((read.clone(), path)),
+                Self::Fact(Fact::Method | Fact::ViewAge) => {}
+                Self::Record(attributes) => {
+                    open.extend(attributes.iter().map(|(name, shape)| (dotted(&path, name), shape)));
+                }
+            }
+        }
+        found
+    }
+
     /// The same tree without the facts that are not among `reads`.
     pub fn only(&self, reads: &[Read]) -> Self {
         let Self::Record(attributes) = self else { return self.clone() };
@@ -77,6 +93,14 @@ impl Shape {
         });
         Self::Record(kept.map(|(attribute, shape)| (attribute.clone(), shape.only(reads))).collect())
     }
+}
+
+/// The member of what `path` leads to, as Cedar writes it.
+fn dotted(path: &str, name: &str) -> String {
+    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && !name.starts_with(|first: char| first.is_ascii_digit())
+        && !["else", "false", "has", "if", "in", "is", "like", "then", "true"].contains(&name);
+    if plain { format!("{path}.{name}") } else { format!("{path}[{name:?}]") }
 }
 
 /// What stands at a path of the context.

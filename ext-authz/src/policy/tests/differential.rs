@@ -13,6 +13,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::{
+    inspect::{Inspector, Outcome},
     request::{TestRequest, said},
     *,
 };
@@ -313,6 +314,28 @@ fn plain_request(request: &TestRequest) -> Request {
     .unwrap()
 }
 
+/// The decision, put together from what came of each part of each policy.
+fn by_parts(inspector: &Inspector, request: &TestRequest) -> String {
+    let (mut forbids, mut failed, mut permits) = (vec![], vec![], vec![]);
+    let scene = request.admitted(inspector.compiled().plan(), |admitted| inspector.scene(admitted, 0)).unwrap();
+    for dossier in inspector.dossiers() {
+        let hearing = scene.hear(dossier);
+        let in_scope = hearing.scope().all(|(_, answer)| answer.outcome == Outcome::True);
+        assert_eq!(hearing.is_candidate, in_scope, "{}", dossier.text);
+        if hearing.matches() {
+            if dossier.permits { &mut permits } else { &mut forbids }.push(dossier.name.to_string());
+        } else if hearing.is_candidate && hearing.clauses().any(|(_, it)| matches!(it.outcome, Outcome::Failed(_))) {
+            failed.push(dossier.name.to_string());
+        }
+    }
+    for (reason, names) in [("forbid", forbids), ("policy_error", failed), ("permit", permits)] {
+        if !names.is_empty() {
+            return format!("{reason} by {}", names.join(", "));
+        }
+    }
+    "no_permit".to_owned()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
 
@@ -321,6 +344,19 @@ proptest! {
         let set = compile(&with_entities(&text, ENTITIES)).unwrap();
         for request in requests {
             prop_assert_eq!(said(&request.decide(&set)), plain(&text, &request), "{:?}", request);
+        }
+    }
+
+    /// What is shown to people of each policy is what was decided.
+    #[test]
+    fn the_parts_of_policies_asked_one_by_one_say_what_was_decided(
+        text in policies(),
+        requests in prop::collection::vec(request(), 1..12),
+    ) {
+        let inspector = Inspector::of(&with_entities(&text, ENTITIES)).unwrap();
+        for request in requests {
+            let decided = said(&request.decide(inspector.compiled()));
+            prop_assert_eq!(by_parts(&inspector, &request), decided, "{:?}", request);
         }
     }
 

@@ -42,6 +42,8 @@ pub struct Leaf {
     pub glances: Vec<Glance>,
     /// Whether it is `true` or `false`, whoever asks.
     pub is_constant: bool,
+    /// Whether it is nothing but `has`.
+    pub asks_presence: bool,
 }
 
 /// Something of a request that a condition looks at.
@@ -92,7 +94,7 @@ impl Condition {
     /// A condition without parts in Cedar's syntax, about `glances`.
     pub(super) fn of_text(text: String, glances: &[&str]) -> Self {
         let glances = glances.iter().map(|path| Glance::of((*path).to_owned())).collect();
-        let leaf = Leaf { question: expression(&text), glances, is_constant: false };
+        let leaf = Leaf { question: expression(&text), glances, is_constant: false, asks_presence: false };
         Self { text, parts: Parts::Leaf(leaf) }
     }
 
@@ -176,6 +178,7 @@ impl Leaf {
             question: self::expression(&expression.to_string()),
             glances: paths.into_iter().map(Glance::of).collect(),
             is_constant: matches!(expression, Expr::Literal(Literal::Bool(_))),
+            asks_presence: matches!(expression, Expr::HasAttr { .. }),
         }
     }
 

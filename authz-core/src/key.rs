@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 
 use crate::{
-    facts::{HeaderValue, Http},
+    facts::{Caller, HeaderValue, Http},
     gate::{Admitted, Principal},
-    identity::SpiffeId,
+    identity::{Credential, SpiffeId},
     plan::Read,
+    time::Timestamp,
 };
 
 impl Admitted<'_> {
@@ -38,12 +39,27 @@ impl Admitted<'_> {
         }
     }
 
+    /// The caller's own counts too: it is that of the origin, if nobody stands behind.
+    fn put_validities(&self, key: &mut Vec<u8>) {
+        let hops = self.facts().chain.hops();
+        put_number(key, Some(hops.len()));
+        let all = self.caller().into_iter().chain(hops.iter().map(AsRef::as_ref));
+        for credential in all.map(Caller::credential) {
+            put_moment(key, Some(credential.not_before()));
+            put_moment(key, Some(credential.not_after()));
+        }
+    }
+
     fn put_read(&self, read: &Read, key: &mut Vec<u8>) {
         let facts = self.facts();
         match read {
+            Read::CredentialLifetime => put_moment(key, self.caller().map(|it| lifetime(it.credential()))),
+            Read::CredentialNotAfter => put_moment(key, self.caller().map(|it| it.credential().not_after())),
+            Read::CredentialNotBefore => put_moment(key, self.caller().map(|it| it.credential().not_before())),
             Read::DestinationIp => put_ip(key, facts.destination.map(|to| to.ip())),
             Read::DestinationPort => put_number(key, facts.destination.map(|to| to.port().into())),
             Read::HopCount => put_number(key, Some(facts.chain.count())),
+            Read::HopCredentials => self.put_validities(key),
             Read::Hops => {
                 put_number(key, Some(facts.chain.count()));
                 facts.chain.hops().iter().for_each(|hop| put_id(key, Some(hop.credential().id())));
@@ -60,6 +76,15 @@ impl Admitted<'_> {
             }
         }
     }
+}
+
+/// Milliseconds from the first moment of a credential to its last.
+fn lifetime(credential: &Credential) -> Timestamp {
+    Timestamp::from_millis(credential.not_after().millis_since(credential.not_before()))
+}
+
+fn put_moment(key: &mut Vec<u8>, at: Option<Timestamp>) {
+    put(key, at.map(|at| at.as_millis().to_le_bytes()).as_ref().map(<[u8; 8]>::as_slice));
 }
 
 fn put_http(read: &Read, http: &Http<'_>, key: &mut Vec<u8>) {

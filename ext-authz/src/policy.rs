@@ -1,6 +1,6 @@
 //! Cedar: from files to decisions. It reads, checks, indexes and evaluates policies; it admits nobody and caches no decision.
 //!
-//! Direction inside: `problem, source → statement, vocabulary → directory, reads, index → compiled → compile → files → report, watch`.
+//! Direction inside: `problem, lifetime, source → statement, vocabulary → directory, reads, index → compiled → compile → files → report, watch`.
 
 mod compile;
 mod compiled;
@@ -10,6 +10,7 @@ mod directory;
 mod evaluation;
 mod files;
 mod index;
+mod lifetime;
 mod problem;
 mod reads;
 mod report;
@@ -24,6 +25,7 @@ pub use self::{
     compile::compile,
     compiled::CompiledPolicies,
     files::{PolicyError, PolicyFiles, Unreadable, load},
+    lifetime::{TimeZone, UnknownTimeZone},
     problem::{InvalidPolicies, Position, Problem},
     report::{Report, report, report_control},
     source::{Source, Sources},

@@ -12,16 +12,21 @@ use authz_core::{
 };
 use cedar_policy::{EntityUid, PolicyId, Request};
 
-use self::{callers::Callers, error_log::ErrorLog};
+use self::{
+    callers::{CallerView, Callers},
+    error_log::ErrorLog,
+};
 use super::{
     context,
     evaluation::{Findings, evaluate},
-    problem::Problem,
+    lifetime::{Lifetime, Lifetimes, Mention},
+    problem::{Problem, Unexpected},
     shape::Shape,
     vocabulary::CONNECTION,
 };
 
 pub(super) mod callers;
+mod credentials;
 pub(super) mod error_log;
 
 /// Policies in force: checked, indexed, and with the plan of what they read.
@@ -38,6 +43,7 @@ pub struct CompiledPolicies {
     pub(super) size: Size,
     pub(super) warnings: Vec<Problem>,
     pub(super) limits: Limits,
+    pub(super) lifetimes: Lifetimes,
     pub(super) errors: ErrorLog,
 }
 
@@ -68,8 +74,14 @@ pub(super) struct Size {
     pub applicable: usize,
 }
 
-/// A verdict's reason and who determined it.
-type Judgement = (Reason, Arc<[Arc<str>]>);
+/// What policies say.
+struct Judgement {
+    reason: Reason,
+    /// Who determined it.
+    policies: Arc<[Arc<str>]>,
+    /// The first moment at which they may say something else, though nothing changes but the time.
+    holds_until: Timestamp,
+}
 
 impl CompiledPolicies {
     /// How facts become a key under these policies.
@@ -107,8 +119,18 @@ impl CompiledPolicies {
         &self.warnings
     }
 
+    /// Which policies bound the lifetime of decisions, by name, and by which comparisons of facts of time; sorted.
+    pub fn lifetime_bounds(&self) -> Vec<(Arc<str>, Arc<str>)> {
+        let named = |id| self.names.get(id).map(|name| Arc::clone(&name.text));
+        let bounds = self.lifetimes.bounds();
+        let mut bounds: Vec<_> = bounds.filter_map(|(id, test)| Some((named(id)?, Arc::clone(&test.text)))).collect();
+        bounds.sort_unstable();
+        bounds
+    }
+
     /// Decides an admitted request while the view of the log is as it should be. It holds until the limit of the
-    /// configuration, and not beyond the caller's credential.
+    /// configuration, not beyond the caller's credential, and not beyond the moment at which a policy that looks at the
+    /// time may say something else.
     pub fn evaluate(&self, admitted: &Admitted<'_>, id: DecisionId, now: Timestamp) -> Decision {
         self.evaluate_on_view(admitted, id, now, 0)
     }
@@ -116,7 +138,7 @@ impl CompiledPolicies {
     /// As [`CompiledPolicies::evaluate`], on a view of the log that is `view_age` milliseconds old. Unless that is 0 it
     /// must not be reused: no key holds it.
     pub fn evaluate_on_view(&self, admitted: &Admitted<'_>, id: DecisionId, now: Timestamp, view_age: i64) -> Decision {
-        let (reason, policies) = self.judge(admitted, now, view_age);
+        let Judgement { reason, policies, holds_until } = self.judge(admitted, now, view_age);
         let caller = match admitted.principal() {
             Principal::Unverified(unverified) => return decide_unverified(unverified, id, reason, policies),
             Principal::Workload(caller) => caller,
@@ -126,7 +148,7 @@ impl CompiledPolicies {
             Reason::Permit => self.limits.allow,
             _ => self.limits.deny,
         };
-        let holds_until = now.saturating_add_millis(limit).min(caller.credential().not_after());
+        let holds_until = holds_until.min(now.saturating_add_millis(limit)).min(caller.credential().not_after());
         match reason {
             Reason::Permit => Decision::allow(id, policies, holds_until),
             denial => Decision::deny(id, denial, policies, holds_until),
@@ -144,20 +166,43 @@ impl CompiledPolicies {
             Ok(caller) => caller,
             Err(error) => return internal("caller", &*error),
         };
-        let mut candidates =
-            caller.policies.iter().flat_map(|bucket| bucket.of_action(&method.action, is_connection)).peekable();
-        if candidates.peek().is_none() {
+        let candidates = || caller.policies.iter().flat_map(|bucket| bucket.of_action(&method.action, is_connection));
+        if candidates().next().is_none() {
             return nobody(Reason::NoPermit);
         }
-        let source = context::Source { admitted, types: self.callers.types(), view_age };
+        let lifetime = self.lifetimes.of(candidates());
+        let caller = match self.at_the_moment(Arc::clone(&caller), admitted, now, &lifetime) {
+            Ok(caller) => caller,
+            Err(error) => return internal("caller", &error),
+        };
+        let source =
+            context::Source { admitted, types: self.callers.types(), now, zone: self.lifetimes.zone(), view_age };
         let context = match context::build(&method.context, source) {
             Ok(context) => context,
             Err(error) => return internal("context", &error),
         };
         match Request::new(caller.uid.clone(), method.action.clone(), self.service.clone(), context, None) {
-            Ok(request) => self.conclude(evaluate(candidates, &request, &caller.entities), now),
+            Ok(request) => {
+                let holds_until = lifetime.holds_until(admitted, now);
+                let judgement = self.conclude(evaluate(candidates(), &request, &caller.entities), now);
+                Judgement { holds_until, ..judgement }
+            }
             Err(error) => internal("request", &error),
         }
+    }
+
+    /// The caller's view, with the credentials of this request if one of the candidates looks at them.
+    fn at_the_moment(
+        &self,
+        caller: Arc<CallerView>,
+        admitted: &Admitted<'_>,
+        now: Timestamp,
+        lifetime: &Lifetime<'_>,
+    ) -> Result<Arc<CallerView>, Unexpected> {
+        if !lifetime.mentions(Mention::Credential) {
+            return Ok(caller);
+        }
+        self.callers.with_credentials(&caller, admitted, now, lifetime.mentions(Mention::Chain))
     }
 
     /// How many policies a request is evaluated against.
@@ -175,12 +220,12 @@ impl CompiledPolicies {
 
     fn conclude(&self, findings: Findings, now: Timestamp) -> Judgement {
         match findings {
-            Findings::Forbidden(ids) => (Reason::Forbid, self.names(ids.iter())),
+            Findings::Forbidden(ids) => judgement(Reason::Forbid, self.names(ids.iter())),
             Findings::Failed(failures) => {
                 self.errors.report(&failures, now);
-                (Reason::PolicyError, self.names(failures.iter().map(|(id, _)| id)))
+                judgement(Reason::PolicyError, self.names(failures.iter().map(|(id, _)| id)))
             }
-            Findings::Permitted(ids) => (Reason::Permit, self.names(ids.iter())),
+            Findings::Permitted(ids) => judgement(Reason::Permit, self.names(ids.iter())),
             Findings::Silent => nobody(Reason::NoPermit),
         }
     }
@@ -202,8 +247,12 @@ fn decide_unverified(unverified: &Unverified, id: DecisionId, reason: Reason, po
     }
 }
 
+fn judgement(reason: Reason, policies: Arc<[Arc<str>]>) -> Judgement {
+    Judgement { reason, policies, holds_until: Timestamp::NEVER }
+}
+
 fn nobody(reason: Reason) -> Judgement {
-    (reason, Arc::from([]))
+    judgement(reason, Arc::from([]))
 }
 
 fn internal(what: &str, error: &dyn std::error::Error) -> Judgement {

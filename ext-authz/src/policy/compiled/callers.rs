@@ -6,11 +6,13 @@ use authz_core::{
     facts::{Caller, Unverified},
     gate::{Admitted, Principal},
     identity::SpiffeId,
+    time::Timestamp,
 };
 use cedar_policy::{Entities, Entity, EntityId, EntityUid, RestrictedExpression};
 use moka::sync::Cache;
 
 use crate::policy::{
+    compiled::credentials,
     context::address,
     directory::Directory,
     index::{ByAction, Index},
@@ -90,6 +92,30 @@ impl Callers {
             let more: Vec<Entity> = more.collect();
             entities = entities.add_entities(more, None).map_err(Unexpected::of)?;
         }
+        Ok(Arc::new(CallerView { entities, ..view.clone() }))
+    }
+
+    /// The same view of whoever asks, with the credentials of this request: its own, and where policies look at them,
+    /// those of everybody behind it.
+    pub fn with_credentials(
+        &self,
+        view: &CallerView,
+        admitted: &Admitted<'_>,
+        now: Timestamp,
+        chain: bool,
+    ) -> Result<Arc<CallerView>, Unexpected> {
+        let hops = admitted.facts().chain.hops().iter().map(AsRef::as_ref).filter(|_| chain);
+        let workloads = admitted.caller().into_iter().chain(hops);
+        let mut seen = HashSet::new();
+        let mut changed = Vec::new();
+        for credential in workloads.map(Caller::credential) {
+            let uid = self.types.caller(credential.id().as_str());
+            // Who comes more than once has one entity: the credential nearest to us counts.
+            if let Some(entity) = view.entities.get(&uid).filter(|_| seen.insert(uid.clone())) {
+                changed.push(credentials::with(entity, credential, now)?);
+            }
+        }
+        let entities = view.entities.clone().upsert_entities(changed, None).map_err(Unexpected::of)?;
         Ok(Arc::new(CallerView { entities, ..view.clone() }))
     }
 

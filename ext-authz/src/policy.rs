@@ -4,12 +4,14 @@
 
 mod compile;
 mod compiled;
+mod constants;
 mod context;
 pub mod control;
 mod directory;
 mod evaluation;
 mod files;
 mod index;
+mod lazy;
 mod lifetime;
 mod problem;
 mod reads;
@@ -23,7 +25,7 @@ mod watch;
 
 pub use self::{
     compile::compile,
-    compiled::CompiledPolicies,
+    compiled::{CompiledPolicies, Question},
     files::{PolicyError, PolicyFiles, Unreadable, load},
     lifetime::{TimeZone, UnknownTimeZone},
     problem::{InvalidPolicies, Position, Problem},

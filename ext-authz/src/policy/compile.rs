@@ -26,7 +26,7 @@ use super::{
     shape::Shape,
     source::{Source, Sources},
     statement::{self, Conditions, Statement},
-    vocabulary::{BUILT_IN_SCHEMA, Reach, Vocabulary},
+    vocabulary::{BUILT_IN_SCHEMA, CONNECTION, Reach, Vocabulary},
 };
 
 /// Compiles a policy set.
@@ -256,16 +256,18 @@ fn assemble(
     warnings.extend(unbounded);
     let rules = Rules { judge_unverified, refuse_path_parameters: sources.refuse_path_parameters };
     let lifetimes = Lifetimes::new(sources.time_zone.clone(), times);
-    let facts = reads.facts.iter().cloned().chain(lifetimes.reads());
-    let plan = Plan::new(sources.digest(&schema.text), facts, rules);
+    let read = reads.facts.iter().map(|(read, _)| read.clone());
+    let plan = Plan::new(sources.digest(&schema.text), read, rules);
     let common = common(&directory, &reads)?;
+    let methods = methods(&vocabulary, plan.reads(), lifetimes.mentions());
+    let indexes = Indexes { workloads: index, strangers };
     Ok(CompiledPolicies {
-        methods: methods(&vocabulary, plan.reads(), lifetimes.mentions()),
         service: directory.service().clone(),
         permits_connections: what_permits_reach(statements, &vocabulary).connections,
         reads_chain: plan.reads().iter().any(|read| matches!(read, Read::Hops | Read::Origin))
             || lifetimes.mentions().contains(&Mention::Chain),
-        callers: Callers::new(directory, vocabulary.types, Indexes { workloads: index, strangers }, common),
+        callers: Callers::new(directory, vocabulary.types, indexes, common, methods.len()),
+        methods,
         names: names(statements),
         size: Size { all: statements.len(), applicable: count },
         limits: Limits { allow: sources.limit_millis, deny: sources.deny_limit_millis },
@@ -293,22 +295,25 @@ fn applicable(
         if scope.is_none() && strange.is_none() {
             continue;
         }
+        let mut reads = Reads::default();
         let times = match &statement.conditions {
             Conditions::Absent => TimeUses::default(),
             Conditions::Known(policy) => {
-                found.reads.add(policy, &shapes);
+                reads.add(policy, &shapes);
                 time_uses(policy, has_time)
             }
             Conditions::Opaque => {
-                found.reads.everything(&shapes);
+                reads.everything(&shapes);
                 TimeUses::unknown()
             }
         };
+        reads.facts.add(&times.reads);
+        found.reads.join(&reads);
         found.warnings.extend(times.other_use.iter().map(|other_use| keeps_nothing(statement, other_use)));
         found.times.push((statement.policy.id().clone(), times));
         found.judge_unverified |= strange.is_some() && statement.policy.effect() == Effect::Permit;
-        scope.map_or(Ok(()), |scope| workloads.add(&statement.policy, scope))?;
-        strange.map_or(Ok(()), |scope| strangers.add(&statement.policy, scope))?;
+        scope.map_or(Ok(()), |scope| workloads.add(&statement.policy, &reads.facts, scope))?;
+        strange.map_or(Ok(()), |scope| strangers.add(&statement.policy, &reads.facts, scope))?;
         found.count += 1;
     }
     Ok(Applicable { index: workloads.build(), strangers: strangers.build(), ..found })
@@ -326,11 +331,12 @@ fn common(directory: &Directory, reads: &Reads) -> Result<Entities, Unexpected> 
 }
 
 fn methods(vocabulary: &Vocabulary, reads: &[Read], mentions: &BTreeSet<Mention>) -> HashMap<Box<str>, Method> {
-    let method = |method: &super::vocabulary::Method| Method {
-        action: method.action.clone(),
-        context: method.context.only(reads, mentions),
-    };
-    vocabulary.methods.iter().map(|(name, known)| (name.clone(), method(known))).collect()
+    let numbered = vocabulary.methods.iter().enumerate();
+    let method = numbered.map(|(number, (name, known))| {
+        let (action, context) = (known.action.clone(), known.context.only(reads, mentions));
+        (name.clone(), Method { number, is_connection: **name == *CONNECTION, action, context })
+    });
+    method.collect()
 }
 
 fn names(statements: &[Statement<'_>]) -> HashMap<cedar_policy::PolicyId, Name> {

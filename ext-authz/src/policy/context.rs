@@ -6,6 +6,7 @@ use authz_core::{
     facts::{HeaderValue, Http},
     gate::Admitted,
     plan::Read,
+    reading::Reading,
     time::Timestamp,
 };
 use cedar_policy::{Context, RestrictedExpression};
@@ -22,6 +23,8 @@ use super::{
 pub(super) struct Source<'a> {
     pub admitted: &'a Admitted<'a>,
     pub types: &'a Types,
+    /// What is in the key: only that may be seen.
+    pub reading: &'a Reading,
     /// When it is; whoever reuses the decision must know until when it holds.
     pub now: Timestamp,
     /// Where `context.clock` hangs.
@@ -58,12 +61,13 @@ fn value(shape: &Shape, source: Source<'_>) -> Result<Option<RestrictedExpressio
 }
 
 fn fact_value(fact: &Fact, source: Source<'_>) -> Option<RestrictedExpression> {
-    let Source { admitted, types, view_age, .. } = source;
+    let Source { admitted, types, reading, view_age, .. } = source;
     let read = match fact {
         Fact::ViewAge => return Some(RestrictedExpression::new_long(view_age)),
         Fact::Time(fact) => return time_value(*fact, source),
         Fact::Method => return admitted.http().map(|http| text(http.method)),
-        Fact::Read(read) => read,
+        Fact::Read(read) if reading.has(read) => read,
+        Fact::Read(_) => return None,
     };
     let (facts, chain) = (admitted.facts(), admitted.facts().chain);
     match read {

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use authz_core::{gate::Admitted, identity::Credential, plan::Read, time::Timestamp};
+use authz_core::{gate::Admitted, identity::Credential, time::Timestamp};
 use cedar_policy::{PolicyId, PolicySet};
 
 use self::{
@@ -61,17 +61,6 @@ impl Lifetimes {
     /// What some policy mentions.
     pub fn mentions(&self) -> &BTreeSet<Mention> {
         &self.mentions
-    }
-
-    /// What the key must hold of credentials, for the moments at which tests on them flip follow from it.
-    pub fn reads(&self) -> impl Iterator<Item = Read> {
-        self.mentions.iter().filter_map(|mention| match mention {
-            Mention::Age => Some(Read::CredentialNotBefore),
-            Mention::ExpiresIn => Some(Read::CredentialNotAfter),
-            Mention::Lifetime => Some(Read::CredentialLifetime),
-            Mention::ChainValidity => Some(Read::HopCredentials),
-            Mention::Now | Mention::Minute | Mention::Weekday | Mention::Credential | Mention::Chain => None,
-        })
     }
 
     /// What bounds a decision by `candidates`.

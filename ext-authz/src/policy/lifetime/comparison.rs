@@ -1,13 +1,15 @@
 //! Expressions that compare what is made of a fact of time with constants. It looks at one expression, not into its parts.
 
+use authz_core::reading::Test;
 use cedar_policy::pst::{BinaryOp, Expr, UnaryOp};
 
 use super::{
     constant::{Kind, number, numbers},
     place::{Place, path, place},
-    quantity::{Quantity, Step, TimeFact},
+    quantity::{Party, Quantity, Step, TimeFact},
     time_test::{Operator, TimeTest},
 };
+use crate::policy::constants::{Constant, comparison};
 
 /// The test that an expression is, if it is one.
 pub(super) fn test(expression: &Expr) -> Option<TimeTest> {
@@ -24,6 +26,22 @@ pub(super) fn test(expression: &Expr) -> Option<TimeTest> {
         Some(test(quantity, operator, vec![number(constant, kind)?]))
     };
     compare(operator, left, right).or_else(|| compare(mirrored, right, left))
+}
+
+/// What a key must say of the time for which the caller's credential is valid altogether, for an expression that compares that
+/// with a constant.
+pub(super) fn lifetime_tests(expression: &Expr) -> Option<Vec<Test>> {
+    let Expr::BinaryOp { op, left, right } = expression else { return None };
+    let is_lifetime = |side: &Expr| {
+        let (root, path) = path(side);
+        matches!(place(root, &path), Place::Lifetime(Party::Caller))
+    };
+    let (constant, fact_first) = match (is_lifetime(left), is_lifetime(right)) {
+        (true, false) => (right, true),
+        (false, true) => (left, false),
+        _ => return None,
+    };
+    comparison(*op, &Constant::Long(number(constant, Kind::Duration)?), fact_first)
 }
 
 /// The operator, and the one for its sides exchanged.

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use authz_core::{plan::Read, reading::Uses};
 use cedar_policy::pst::{self, Clause, Expr, Var};
 
 use super::{
-    comparison::test,
+    comparison::{lifetime_tests, test},
     place::{Place, path, place},
     quantity::{Party, TimeFact},
     time_test::TimeTest,
@@ -20,6 +21,8 @@ pub(in crate::policy) struct TimeUses {
     pub other_use: Option<OtherUse>,
     /// Which facts requests must have for it.
     pub mentions: BTreeSet<Mention>,
+    /// What the key must hold for it: of credentials, what tests on them count from.
+    pub reads: Uses,
 }
 
 /// A use of a fact of time that bounds nothing.
@@ -44,14 +47,6 @@ pub(in crate::policy) enum Mention {
     Credential,
     /// The `credential` of anybody the request came through.
     Chain,
-    /// `principal.credential.age`.
-    Age,
-    /// `principal.credential.expires_in`.
-    ExpiresIn,
-    /// `principal.credential.lifetime`, which the passing of time does not change.
-    Lifetime,
-    /// From when until when credentials of the chain are valid.
-    ChainValidity,
 }
 
 /// What `policy` does with facts of time; whether `context` as a whole is one, depends on the schema.
@@ -71,12 +66,13 @@ pub(in crate::policy) fn time_uses(policy: &pst::Policy, context_has_time: bool)
 impl TimeUses {
     /// Of a policy that can't be looked into.
     pub fn unknown() -> Self {
-        use Mention::{Age, Chain, ChainValidity, Credential, ExpiresIn, Lifetime, Minute, Now, Weekday};
-        let mentions = [Now, Minute, Weekday, Credential, Chain, Age, ExpiresIn, Lifetime, ChainValidity].into();
+        use Mention::{Chain, Credential, Minute, Now, Weekday};
+        let mentions = [Now, Minute, Weekday, Credential, Chain].into();
         Self {
             tests: Vec::new(),
             other_use: Some(OtherUse { text: "a condition of an unknown kind".into(), remedy: "use others" }),
             mentions,
+            reads: Uses::default(),
         }
     }
 
@@ -84,6 +80,14 @@ impl TimeUses {
         if let Some(test) = test(expression) {
             self.mention(test.quantity.fact);
             self.tests.push(test);
+            return;
+        }
+        if let Some(tests) = lifetime_tests(expression) {
+            self.mentions.insert(Mention::Credential);
+            self.reads.presence(Read::CredentialLifetime);
+            for test in tests {
+                self.reads.test(Read::CredentialLifetime, test);
+            }
             return;
         }
         match expression {
@@ -122,7 +126,7 @@ impl TimeUses {
                 self.mention(fact);
                 self.use_otherwise(expression, &place);
             }
-            Place::Lifetime(party) => self.mention_lifetime(party),
+            Place::Lifetime(party) => self.mention_credential(party, Read::CredentialLifetime),
             Place::Clock => {
                 self.mentions.extend([Mention::Minute, Mention::Weekday]);
                 self.use_otherwise(expression, &place);
@@ -165,19 +169,21 @@ impl TimeUses {
             TimeFact::Now => self.mentions.extend([Mention::Now]),
             TimeFact::Minute => self.mentions.extend([Mention::Minute]),
             TimeFact::Weekday => self.mentions.extend([Mention::Weekday]),
-            TimeFact::Age(Party::Caller) => self.mentions.extend([Mention::Credential, Mention::Age]),
-            TimeFact::ExpiresIn(Party::Caller) => self.mentions.extend([Mention::Credential, Mention::ExpiresIn]),
-            TimeFact::Age(Party::Origin) | TimeFact::ExpiresIn(Party::Origin) => {
-                self.mentions.extend([Mention::Credential, Mention::Chain, Mention::ChainValidity]);
-            }
+            TimeFact::Age(party) => self.mention_credential(party, Read::CredentialNotBefore),
+            TimeFact::ExpiresIn(party) => self.mention_credential(party, Read::CredentialNotAfter),
         }
     }
 
-    fn mention_lifetime(&mut self, party: Party) {
-        self.mentions.extend(match party {
-            Party::Caller => [Mention::Credential, Mention::Lifetime].as_slice(),
-            Party::Origin => &[Mention::Credential, Mention::Chain, Mention::ChainValidity],
-        });
+    /// `read` is what counts of that of the caller; any of the chain may be meant by that of the origin.
+    fn mention_credential(&mut self, party: Party, read: Read) {
+        self.mentions.insert(Mention::Credential);
+        match party {
+            Party::Caller => self.reads.whole(read),
+            Party::Origin => {
+                self.mentions.insert(Mention::Chain);
+                self.reads.whole(Read::HopCredentials);
+            }
+        }
     }
 
     fn use_otherwise(&mut self, expression: &Expr, place: &Place) {

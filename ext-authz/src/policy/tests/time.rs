@@ -3,7 +3,9 @@
 use std::{cell::Cell, time::Duration};
 
 use authz_core::{decision::DecisionId, plan::Read, time::Timestamp};
+use cedar_policy::RestrictedExpression;
 use proptest::{prelude::*, test_runner::TestRunner};
+use serde_json::json;
 
 use super::{
     differential::{in_berlin, one_of, plain, policies, request},
@@ -169,6 +171,23 @@ fn schemas_and_entities_can_not_give_facts_of_time_another_meaning() {
     assert!(problems.contains("is what its certificate says at each request; remove it"), "{problems}");
 }
 
+/// The certificate nearest to us, of a workload that comes once or more often.
+pub fn plain_credential(request: &TestRequest, id: &str) -> Option<serde_json::Value> {
+    let chain = [&request.caller].into_iter().chain(&request.hops);
+    let (from, until) = request.validity(chain.enumerate().find(|(_, it)| *it == id)?.0);
+    let millis = |from: Timestamp, until: Timestamp| json!({"__extn": {"fn": "duration", "arg": format!("{}ms", until.as_millis() - from.as_millis())}});
+    let now = request.now;
+    Some(json!({"age": millis(from, now), "lifetime": millis(from, until), "expires_in": millis(now, until)}))
+}
+
+/// The first of January 1970 was a Thursday, in Berlin an hour ahead.
+pub fn plain_clock(request: &TestRequest) -> RestrictedExpression {
+    let minute = i64::try_from(request.now.as_millis()).unwrap() / 60_000 + 60;
+    let parts = [("weekday", 4), ("minute", minute)];
+    let parts = parts.map(|(name, value)| (name.to_owned(), RestrictedExpression::new_long(value)));
+    RestrictedExpression::new_record(parts).unwrap()
+}
+
 /// Conditions on facts of time, around the second 1000.
 pub fn conditions() -> impl Strategy<Value = &'static str> {
     one_of(&[
@@ -231,7 +250,10 @@ fn the_cache_answers_at_each_moment_as_plain_cedar_does_then() {
                 continue;
             }
             let answer = request.admitted(set.plan(), |admitted| {
-                cache.get_with(admitted, now, || set.evaluate(admitted, DecisionId(1), now))
+                let question = set.question(admitted);
+                cache.get_with(admitted, question.reading(), now, || {
+                    set.answer(&question, admitted, DecisionId(1), now, 0)
+                })
             });
             hits.set(hits.get() + u32::from(answer.cached));
             prop_assert_eq!(said(&answer.decision), plain(&text, &request), "cached: {} {:?}", answer.cached, request);

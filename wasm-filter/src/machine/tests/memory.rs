@@ -185,15 +185,3 @@ fn a_time_window_ends_in_memory_at_its_first_millisecond_whoever_was_allowed_or_
         assert_eq!(verdict(rig.recall(1, "/x").as_ref()), "deny no_permit");
     }
 }
-
-#[test]
-fn where_policies_look_at_certificates_another_one_is_not_answered_by_what_was_said_to_the_first() {
-    for (reads, shared) in [(vec![], true), (vec!["credential-not-before".to_owned()], false)] {
-        let mut rig = Rig::new();
-        rig.update(&link::Update { plan: Some(link::Plan { digest: vec![7; 32], reads }), ..Default::default() });
-        rig.learn(1, "/x", &allow("/a", 1, 1));
-        rig.learn(2, "/other", &link::DecideResponse { cacheable: false, ..allow("/a", 2, 1) });
-        assert_eq!(verdict(rig.recall(1, "/x").as_ref()), "allow permit /a");
-        assert_eq!(verdict(rig.recall(2, "/x").as_ref()) == "allow permit /a", shared);
-    }
-}

@@ -1,5 +1,7 @@
 //! What is a test on a fact of time, what is another use, and what has nothing to do with it.
 
+use authz_core::reading::Test;
+
 use super::*;
 
 fn uses(condition: &str) -> TimeUses {
@@ -79,20 +81,40 @@ fn what_is_not_of_time_is_left_alone() {
 
 #[test]
 fn what_is_mentioned_must_be_there_and_what_is_compared_must_be_in_the_key() {
-    use Mention::{Age, Chain, ChainValidity, Credential, ExpiresIn, Lifetime, Minute, Now, Weekday};
-    for (condition, mentions) in [
-        ("context has now", vec![Now]),
-        ("context has clock.minute && context.clock has weekday", vec![Minute, Weekday]),
-        ("context has clock", vec![]),
-        ("principal has credential", vec![Credential]),
-        ("context.origin has credential.age", vec![Credential, Chain]),
-        (r#"principal.credential.age < duration("1h")"#, vec![Credential, Age]),
-        (r#"principal.credential.expires_in < duration("1h")"#, vec![Credential, ExpiresIn]),
-        (r#"principal.credential.lifetime < duration("1h")"#, vec![Credential, Lifetime]),
-        (r#"context.origin.credential.lifetime < duration("1h")"#, vec![Credential, Chain, ChainValidity]),
-        (r#"context.origin.credential.age < duration("1h")"#, vec![Credential, Chain, ChainValidity]),
-        ("context == context", vec![Now, Minute, Weekday]),
+    use Mention::{Chain, Credential, Minute, Now, Weekday};
+    use Read::{CredentialNotAfter, CredentialNotBefore, HopCredentials};
+    for (condition, mentions, reads) in [
+        ("context has now", vec![Now], vec![]),
+        ("context has clock.minute && context.clock has weekday", vec![Minute, Weekday], vec![]),
+        ("context has clock", vec![], vec![]),
+        ("principal has credential", vec![Credential], vec![]),
+        ("context.origin has credential.age", vec![Credential, Chain], vec![]),
+        (r#"principal.credential.age < duration("1h")"#, vec![Credential], vec![CredentialNotBefore]),
+        (r#"principal.credential.expires_in < duration("1h")"#, vec![Credential], vec![CredentialNotAfter]),
+        ("principal.credential.lifetime.toHours() < 1", vec![Credential], vec![Read::CredentialLifetime]),
+        (r#"context.origin.credential.lifetime < duration("1h")"#, vec![Credential, Chain], vec![HopCredentials]),
+        (r#"context.origin.credential.age < duration("1h")"#, vec![Credential, Chain], vec![HopCredentials]),
+        ("context == context", vec![Now, Minute, Weekday], vec![]),
     ] {
-        assert_eq!(uses(condition).mentions, mentions.into_iter().collect(), "{condition}");
+        let found = uses(condition);
+        assert_eq!(found.mentions, mentions.into_iter().collect(), "{condition}");
+        assert_eq!(found.reads, reads.into_iter().collect(), "{condition}");
+    }
+}
+
+#[test]
+fn of_a_lifetime_the_key_holds_the_class_by_its_comparisons_with_constants() {
+    for (condition, thresholds) in [
+        (r#"principal.credential.lifetime < duration("1h")"#, vec![3_599_999]),
+        (r#"principal.credential.lifetime <= duration("1h")"#, vec![3_600_000]),
+        (r#"duration("1h") < principal.credential.lifetime"#, vec![3_600_000]),
+        (r#"principal.credential.lifetime == duration("1s")"#, vec![999, 1_000]),
+    ] {
+        let found = uses(condition);
+        let mut expected = Uses::default();
+        for number in thresholds {
+            expected.test(Read::CredentialLifetime, Test::AtMost(number));
+        }
+        assert_eq!((found.reads, found.other_use), (expected, None), "{condition}");
     }
 }

@@ -71,6 +71,8 @@ const DAYS: i64 = 9;
 fn moments() -> impl Strategy<Value = i64> {
     prop_oneof![
         START..START + DAYS * DAY,
+        // In the hours in which clocks change.
+        START + 24 * HOUR..START + 27 * HOUR,
         // At or beside what policies like to name.
         (0..DAYS * 48, -2..3_i64).prop_map(|(half, beside)| START + half * HOUR / 2 + beside),
     ]

@@ -103,6 +103,24 @@ fn a_credential_is_there_for_the_caller_and_everybody_behind_and_for_nobody_else
 }
 
 #[test]
+fn who_comes_more_than_once_has_the_certificate_nearest_to_us() {
+    let caller = TestRequest::default().caller;
+    let from = |seconds| (Timestamp::from_secs(seconds), NOT_AFTER);
+    let again = |hops: &[&str]| TestRequest {
+        hops: hops.iter().map(|id| (*id).to_owned()).collect(),
+        validities: vec![from(900), from(800), from(700)],
+        ..TestRequest::default()
+    };
+    for (request, age) in
+        [(again(&["spiffe://td/gw", &caller]), 100), (again(&["spiffe://td/gw", "spiffe://td/gw"]), 200)]
+    {
+        let condition =
+            format!("context has origin.credential && context.origin.credential.age == duration(\"{age}s\")");
+        assert_eq!(said(&request.decide(&when(&condition))), "permit by a.cedar:1", "{request:?}");
+    }
+}
+
+#[test]
 fn a_caller_keeps_its_groups_attributes_and_tags_with_its_credential() {
     let schema = BUILT_IN_SCHEMA
         .replace("  // With its leading slash.\n", "  team?: String,\n")

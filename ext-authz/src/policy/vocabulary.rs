@@ -11,8 +11,9 @@ use serde_json::Value;
 use self::schemas::Schemas;
 use super::{
     problem::{Problem, with_causes},
-    shape::{Misfit, Shape, is_record_of},
+    shape::{Misfit, Shape, is_long, is_record_of},
     source::Source,
+    standing::RISK,
 };
 
 mod schemas;
@@ -155,6 +156,10 @@ fn workload_attributes(json: &Value, source: &Source, problems: &mut Vec<Problem
             problems.push(Problem::mention(source, name, message));
         }
         let common = |name: &str| json.pointer("//commonTypes")?.get(name).cloned();
+        if name == RISK && !is_long(declared, &common) {
+            let message = "attribute risk of Workload is what signals say, from 0 to 100; declare it as `risk?: Long`";
+            problems.push(Problem::mention(source, name, message));
+        }
         if name == CREDENTIAL && !is_record_of(declared, &common, CREDENTIAL_MEMBERS) {
             let message = "attribute credential of Workload is filled in from its certificate; declare it as `credential?: { age: duration, lifetime: duration, expires_in: duration }`";
             problems.push(Problem::mention(source, name, message));

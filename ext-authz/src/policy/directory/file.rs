@@ -10,6 +10,7 @@ use super::{automatic_attributes, automatic_parents};
 use crate::policy::{
     problem::{Position, Problem, with_causes},
     source::Source,
+    standing::{POSTURE, RISK},
     vocabulary::{CREDENTIAL, Types, Vocabulary},
 };
 
@@ -75,6 +76,11 @@ fn complete(value: &mut Value, uid: &EntityUid, types: &Types) -> Result<(), Str
     let id = SpiffeId::parse(uid.id().unescaped()).map_err(|error| error.to_string())?;
     let whole = value.as_object_mut().ok_or_else(|| format!("{uid} is no JSON object"))?;
     let attributes = whole.entry("attrs").or_insert_with(|| json!({}));
+    for said in [RISK, POSTURE] {
+        if attributes.get(said).is_some() {
+            return Err(format!("{said} of {uid} is what signals say; remove it, and send a signal"));
+        }
+    }
     if attributes.get(CREDENTIAL).is_some() {
         return Err(format!("credential of {uid} is what its certificate says at each request; remove it"));
     }

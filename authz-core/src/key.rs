@@ -1,13 +1,15 @@
 //! Exact cache keys: the policy digest and every fact that the policies read, whole or as a class; no hash, so no collision.
 
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use crate::{
-    facts::{HeaderValue, Http},
+    facts::{Caller, HeaderValue, Http},
     gate::{Admitted, Principal},
-    identity::SpiffeId,
+    identity::{Credential, SpiffeId},
     plan::Read,
     reading::{How, Reading, TextClass},
+    standing::Effective,
+    time::Timestamp,
 };
 
 impl Admitted<'_> {
@@ -64,9 +66,14 @@ impl Admitted<'_> {
         let chain = self.facts().chain;
         match read {
             Read::DestinationIp | Read::SourceIp => put_ip(key, self.ip(read)),
-            Read::DestinationPort | Read::HopCount => {
+            Read::CredentialNotAfter => put_moment(key, self.caller().map(|it| it.credential().not_after())),
+            Read::CredentialNotBefore => put_moment(key, self.caller().map(|it| it.credential().not_before())),
+            Read::HopStandings => self.put_hop_standings(key),
+            Read::Posture => put_posture(key, self.own_standing().as_ref()),
+            Read::CredentialLifetime | Read::DestinationPort | Read::HopCount | Read::Risk => {
                 put(key, self.number(read).map(i64::to_le_bytes).as_ref().map(|bytes| &bytes[..]));
             }
+            Read::HopCredentials => self.put_validities(key),
             Read::Hops => {
                 put_number(key, Some(chain.count()));
                 chain.hops().iter().for_each(|hop| put_id(key, Some(hop.credential().id())));
@@ -83,6 +90,17 @@ impl Admitted<'_> {
         }
     }
 
+    /// The caller's own counts too: it is that of the origin, if nobody stands behind.
+    fn put_validities(&self, key: &mut Vec<u8>) {
+        let hops = self.facts().chain.hops();
+        put_number(key, Some(hops.len()));
+        let all = self.caller().into_iter().chain(hops.iter().map(AsRef::as_ref));
+        for credential in all.map(Caller::credential) {
+            put_moment(key, Some(credential.not_before()));
+            put_moment(key, Some(credential.not_after()));
+        }
+    }
+
     fn ip(&self, read: &Read) -> Option<IpAddr> {
         match read {
             Read::DestinationIp => self.facts().destination.map(|to| to.ip()),
@@ -93,9 +111,25 @@ impl Admitted<'_> {
 
     fn number(&self, read: &Read) -> Option<i64> {
         match read {
+            Read::Risk => self.own_standing().and_then(|standing| standing.risk).map(|risk| risk.get().into()),
+            Read::CredentialLifetime => self.caller().map(|it| lifetime(it.credential())),
             Read::DestinationPort => self.facts().destination.map(|to| to.port().into()),
             Read::HopCount => Some(i64::try_from(self.facts().chain.count()).unwrap_or(i64::MAX)),
             _ => None,
+        }
+    }
+
+    fn own_standing(&self) -> Option<Effective> {
+        self.caller().and_then(|caller| self.standing_of(caller))
+    }
+
+    fn put_hop_standings(&self, key: &mut Vec<u8>) {
+        let hops = self.facts().chain.hops();
+        put_number(key, Some(hops.len()));
+        for standing in hops.iter().map(|hop| self.standing_of(hop)) {
+            let risk = standing.as_ref().and_then(|standing| standing.risk);
+            put(key, risk.map(|risk| [risk.get()]).as_ref().map(|byte| &byte[..]));
+            put_posture(key, standing.as_ref());
         }
     }
 
@@ -112,6 +146,15 @@ impl Admitted<'_> {
         let behind = self.facts().chain.hops().iter().map(AsRef::as_ref);
         self.caller().into_iter().chain(behind).any(|workload| workload.credential().id().as_str() == id)
     }
+}
+
+/// Milliseconds from the first moment of a credential to its last.
+fn lifetime(credential: &Credential) -> i64 {
+    i64::try_from(credential.not_after().millis_since(credential.not_before())).unwrap_or(i64::MAX)
+}
+
+fn put_moment(key: &mut Vec<u8>, at: Option<Timestamp>) {
+    put(key, at.map(|at| at.as_millis().to_le_bytes()).as_ref().map(<[u8; 8]>::as_slice));
 }
 
 fn http_text<'h>(read: &Read, http: &'h Http<'_>) -> Option<&'h str> {
@@ -133,6 +176,17 @@ fn put_class<V>(value: Option<V>, key: &mut Vec<u8>, put: impl FnOnce(V, &mut Ve
     key.push(value.is_some().into());
     if let Some(value) = value {
         put(value, key);
+    }
+}
+
+fn put_posture(key: &mut Vec<u8>, standing: Option<&Effective>) {
+    let compliant = standing.and_then(|standing| standing.compliant);
+    put_number(key, compliant.map(usize::from));
+    let attributes = standing.map(|standing| &standing.attributes);
+    put_number(key, attributes.map(BTreeMap::len));
+    for (name, value) in attributes.into_iter().flatten() {
+        put(key, Some(name.as_bytes()));
+        put(key, Some(value.as_bytes()));
     }
 }
 

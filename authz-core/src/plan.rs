@@ -5,6 +5,12 @@ use std::fmt;
 /// One thing policies can read of a request. Caller and method always count as read.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Read {
+    /// For how long the caller's credential is valid altogether.
+    CredentialLifetime,
+    /// Until when the caller's credential is valid.
+    CredentialNotAfter,
+    /// From when the caller's credential is valid.
+    CredentialNotBefore,
     /// Address the connection was made to.
     DestinationIp,
     /// Port the connection was made to.
@@ -13,6 +19,10 @@ pub enum Read {
     Header(Box<str>),
     /// How many connections the request is known to have crossed.
     HopCount,
+    /// From when until when the credentials of the workloads it is known to have crossed are valid.
+    HopCredentials,
+    /// What signals say of the risk and posture of each workload behind the caller.
+    HopStandings,
     /// Which workloads it is known to have crossed.
     Hops,
     /// Whether it is known to the workload that began.
@@ -23,10 +33,14 @@ pub enum Read {
     Origin,
     /// Path without query.
     Path,
+    /// What signals say of the caller's posture.
+    Posture,
     /// HTTP version.
     Protocol,
     /// The part after `?`.
     Query,
+    /// What signals say of the caller's risk.
+    Risk,
     /// `:scheme`.
     Scheme,
     /// TLS server name.
@@ -47,34 +61,53 @@ impl Read {
 
     /// Every one but headers.
     pub(crate) const FIXED: &[Self] = &[
+        Self::CredentialLifetime,
+        Self::CredentialNotAfter,
+        Self::CredentialNotBefore,
         Self::DestinationIp,
         Self::DestinationPort,
         Self::HopCount,
+        Self::HopCredentials,
+        Self::HopStandings,
         Self::Hops,
         Self::HopsComplete,
         Self::Host,
         Self::Origin,
         Self::Path,
+        Self::Posture,
         Self::Protocol,
         Self::Query,
+        Self::Risk,
         Self::Scheme,
         Self::Sni,
         Self::SourceIp,
     ];
 
+    /// Whether signals change it: then it is in no key of a filter, which is told of each change instead.
+    pub fn is_said_by_signals(&self) -> bool {
+        matches!(self, Self::HopStandings | Self::Posture | Self::Risk)
+    }
+
     fn name(&self) -> &'static str {
         match self {
+            Self::CredentialLifetime => "credential-lifetime",
+            Self::CredentialNotAfter => "credential-not-after",
+            Self::CredentialNotBefore => "credential-not-before",
             Self::DestinationIp => "destination-ip",
             Self::DestinationPort => "destination-port",
             Self::Header(_) => "header",
             Self::HopCount => "hop-count",
+            Self::HopCredentials => "hop-credentials",
+            Self::HopStandings => "hop-standings",
             Self::Hops => "hops",
             Self::HopsComplete => "hops-complete",
             Self::Host => "host",
             Self::Origin => "origin",
             Self::Path => "path",
+            Self::Posture => "posture",
             Self::Protocol => "protocol",
             Self::Query => "query",
+            Self::Risk => "risk",
             Self::Scheme => "scheme",
             Self::Sni => "sni",
             Self::SourceIp => "source-ip",

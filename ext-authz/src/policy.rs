@@ -1,6 +1,6 @@
 //! Cedar: from files to decisions. It reads, checks, indexes and evaluates policies; it admits nobody and caches no decision.
 //!
-//! Direction inside: `problem, source → statement, vocabulary → directory, reads, index → compiled → compile → files → report, watch, inspect`.
+//! Direction inside: `problem, lifetime, source → statement, vocabulary → directory, reads, index → compiled → compile → files → report, watch, inspect`.
 
 mod compile;
 mod compiled;
@@ -13,12 +13,14 @@ mod files;
 mod index;
 pub mod inspect;
 mod lazy;
+mod lifetime;
 mod problem;
 mod reads;
 mod report;
 mod scope;
 mod shape;
 mod source;
+mod standing;
 mod statement;
 mod vocabulary;
 mod watch;
@@ -27,6 +29,7 @@ pub use self::{
     compile::compile,
     compiled::{CompiledPolicies, Question},
     files::{PolicyError, PolicyFiles, Unreadable, load},
+    lifetime::{TimeZone, UnknownTimeZone},
     problem::{InvalidPolicies, Position, Problem},
     report::{Report, report, report_control},
     source::{Source, Sources},

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use authz_core::{gate::Admitted, plan::Read};
+use authz_core::{gate::Admitted, plan::Read, time::Timestamp};
 use cedar_policy::{Entities, PolicyId, Request};
 
 mod condition;
@@ -78,8 +78,8 @@ impl Inspector {
     }
 
     /// The request as policies see it; nothing, if they are not asked about it.
-    pub fn scene(&self, admitted: &Admitted<'_>, view_age: i64) -> Option<Scene> {
-        self.compiled.scene(admitted, view_age)
+    pub fn scene(&self, admitted: &Admitted<'_>, now: Timestamp, view_age: i64) -> Option<Scene> {
+        self.compiled.scene(admitted, now, view_age)
     }
 }
 
@@ -90,7 +90,8 @@ impl Scene {
         candidates: HashSet<PolicyId>,
         facts: Vec<(Read, String)>,
     ) -> Self {
-        let facts = facts.into_iter().map(|(read, path)| (read, Glance::of(path))).collect();
+        let of_caller = OF_CALLER.iter().map(|(read, path)| (read.clone(), (*path).to_owned()));
+        let facts = facts.into_iter().chain(of_caller).map(|(read, path)| (read, Glance::of(path))).collect();
         Self { request, entities, candidates, facts }
     }
 
@@ -118,6 +119,15 @@ impl Scene {
         names
     }
 }
+
+/// Facts that are no part of the context: policies see them as attributes of the caller.
+const OF_CALLER: [(Read, &str); 5] = [
+    (Read::CredentialLifetime, "principal.credential.lifetime"),
+    (Read::CredentialNotAfter, "principal.credential.expires_in"),
+    (Read::CredentialNotBefore, "principal.credential.age"),
+    (Read::Posture, "principal.posture"),
+    (Read::Risk, "principal.risk"),
+];
 
 #[cfg(test)]
 mod tests;

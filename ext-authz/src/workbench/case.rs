@@ -5,6 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use authz_core::{
     identity::SpiffeId,
     reason::{Class, Reason},
+    standing::{Posture, RiskScore},
     time::Timestamp,
 };
 
@@ -64,7 +65,7 @@ const OF_HTTP: [&str; 6] = ["method", "path", "host", "scheme", "protocol", "hea
 /// Keys of a case besides those.
 const OF_CASE: [&str; 5] = ["name", "request", "expect", "reason", "policies"];
 /// Keys of a caller.
-const OF_WORKLOAD: [&str; 3] = ["id", "issued", "lifetime"];
+const OF_WORKLOAD: [&str; 5] = ["id", "issued", "lifetime", "risk", "posture"];
 
 /// What all cases of a file have in common.
 pub(super) fn defaults(node: &Node, form: &Form) -> Draft {
@@ -154,9 +155,43 @@ fn workload(node: &Node, what: &str, form: &Form) -> Option<Workload> {
         let id = section.read("id", |node| spiffe_id(&scalar::text(node)?));
         let issued = section.read("issued", |node| issued(&scalar::text(node)?));
         let lifetime = section.read("lifetime", |node| length(&scalar::text(node)?));
-        return Some(Workload { id: id?, issued, lifetime });
+        let risk = section.read("risk", risk);
+        let posture = section.get("posture").and_then(|node| posture(node, form));
+        return Some(Workload { id: id?, issued, lifetime, risk, posture });
     }
     form.parsed(node, what, |node| spiffe_id(&scalar::text(node)?)).map(Workload::new)
+}
+
+fn risk(node: &Node) -> Result<RiskScore, String> {
+    let score = if let Value::Integer(score) = node.value { u32::try_from(score).ok() } else { None };
+    let score = score.and_then(|score| RiskScore::new(score).ok());
+    score.ok_or_else(|| format!("is {}; write a number from 0 to 100", node.describe()))
+}
+
+/// `{ compliant: true, attributes: { os: linux } }`.
+fn posture(node: &Node, form: &Form) -> Option<Posture> {
+    let section = form.section(node, "posture", &["compliant", "attributes"])?;
+    if section.get("compliant").is_none() {
+        form.complain(
+            place(node),
+            "posture does not say whether it complies; write compliant: true or false".to_owned(),
+        );
+    }
+    let compliant = section.read("compliant", scalar::boolean);
+    let mut attributes = Vec::new();
+    match section.get("attributes").map(|node| (node, &node.value)) {
+        Some((_, Value::Map(entries))) => {
+            for Entry { key, node, .. } in entries {
+                let value = form.parsed(node, &format!("attribute {key}"), scalar::text)?;
+                attributes.push((key.as_str().into(), value.into()));
+            }
+        }
+        Some((node, _)) => {
+            form.complain(place(node), format!("attributes is {}; write name: value, line by line", node.describe()));
+        }
+        None => {}
+    }
+    Posture::new(compliant?, attributes).map_err(|error| form.complain(place(node), error.to_string())).ok()
 }
 
 /// Reads the SPIFFE ID of a workload.

@@ -12,6 +12,9 @@ use authz_core::{
     hops::{Chain, Reach},
     identity::{Credential, Digest, IssuerSerial, SpiffeId},
     reason::Reason,
+    scope::Scope,
+    signal::{Action, Seq, Signal},
+    standing::{Posture, RiskScore, Standings},
     time::Timestamp,
 };
 
@@ -63,6 +66,10 @@ pub struct Workload {
     pub issued: Option<Issued>,
     /// How long the credential is valid; if not said, an hour.
     pub lifetime: Option<Duration>,
+    /// What signals say of its risk.
+    pub risk: Option<RiskScore>,
+    /// What signals say of its posture.
+    pub posture: Option<Posture>,
 }
 
 /// When a credential was issued.
@@ -87,6 +94,7 @@ pub struct MadeUp {
     source_ip: Option<IpAddr>,
     destination: Option<SocketAddr>,
     sni: Option<String>,
+    standings: Standings,
     at: Timestamp,
     view_age: i64,
 }
@@ -142,6 +150,8 @@ impl Draft {
     /// That nobody asks, or that a credential can't be like that.
     pub fn complete(self, now: Timestamp) -> Result<MadeUp, String> {
         let at = self.at.unwrap_or(now);
+        let mut standings = Standings::default();
+        self.caller.iter().chain(self.hops.iter().flatten()).for_each(|workload| workload.signal(&mut standings));
         let caller = self.caller.as_ref().map(|workload| workload.credential(at)).transpose()?;
         let caller = match (self.unverified, caller) {
             (None, Some(credential)) => MadeUpCaller::Verified(Caller::verified(credential)),
@@ -171,6 +181,7 @@ impl Draft {
             source_ip: self.source.map(|source| source.0),
             destination: self.destination,
             sni: self.sni,
+            standings,
             at,
             view_age: self.view_age.map_or(0, |age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX)),
         })
@@ -180,7 +191,27 @@ impl Draft {
 impl Workload {
     /// With a credential of which nothing is said.
     pub fn new(id: SpiffeId) -> Self {
-        Self { id, issued: None, lifetime: None }
+        Self { id, issued: None, lifetime: None, risk: None, posture: None }
+    }
+
+    /// What is said of it, as signals said it.
+    fn signal(&self, standings: &mut Standings) {
+        let risk = self.risk.map(|risk| Action::Risk(risk, Timestamp::NEVER));
+        let posture = self.posture.clone().map(|posture| Action::Posture(Arc::new(posture), Timestamp::NEVER));
+        for action in risk.into_iter().chain(posture) {
+            let nothing: Arc<str> = Arc::from("");
+            let signal = Signal {
+                id: Arc::clone(&nothing),
+                scope: Scope::spiffe_id(&self.id),
+                action,
+                who: Arc::clone(&nothing),
+                why: Arc::clone(&nothing),
+                source: nothing,
+                at: Timestamp::default(),
+                event_at: None,
+            };
+            standings.apply(Seq(1), &signal);
+        }
     }
 
     /// The credential at the time `at` of the request.
@@ -206,6 +237,11 @@ impl MadeUp {
     /// How old the view of the log is then, in milliseconds.
     pub fn view_age(&self) -> i64 {
         self.view_age
+    }
+
+    /// What signals say of risk and posture.
+    pub fn standings(&self) -> &Standings {
+        &self.standings
     }
 
     /// The proven caller, if there is one.

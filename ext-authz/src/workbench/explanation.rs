@@ -7,6 +7,7 @@ use authz_core::{
     reading::Use,
     reason::Reason,
     revocation::RevocationSet,
+    time::Timestamp,
 };
 use serde::Serialize;
 
@@ -115,7 +116,7 @@ pub fn explain(inspector: &Inspector, request: &MadeUp, mut watch: impl FnMut(&S
         Ok(admitted) => {
             let (policies, at, view_age) = (inspector.compiled(), request.at(), request.view_age());
             let decision = policies.evaluate_on_view(&admitted, DecisionId(0), at, view_age);
-            let scene = inspector.scene(&admitted, view_age);
+            let scene = inspector.scene(&admitted, at, view_age);
             scene.iter().for_each(&mut watch);
             judged(inspector, request, &admitted, &decision, scene.as_ref())
         }
@@ -131,10 +132,10 @@ pub fn explain(inspector: &Inspector, request: &MadeUp, mut watch: impl FnMut(&S
     })
 }
 
-fn admit<'a>(inspector: &'a Inspector, facts: &'a Facts<'a>, request: &MadeUp) -> Result<Admitted<'a>, Reason> {
+fn admit<'a>(inspector: &'a Inspector, facts: &'a Facts<'a>, request: &'a MadeUp) -> Result<Admitted<'a>, Reason> {
     // Nobody is revoked on the bench.
     static NOBODY: std::sync::LazyLock<RevocationSet> = std::sync::LazyLock::new(RevocationSet::default);
-    let gate = Gate::new(&NOBODY, inspector.compiled().plan());
+    let gate = Gate::new(&NOBODY, inspector.compiled().plan()).with_standings(request.standings());
     gate.admit(facts, request.at()).map_err(|denial| denial.reason)
 }
 
@@ -156,7 +157,7 @@ fn judged(
         policies: policies.into_iter().map(|(scene, dossier)| whole_note(&scene.hear(dossier), scene)).collect(),
         nearest: scene.filter(|_| wants_permit).map(|scene| nearest::permits(inspector, scene)).unwrap_or_default(),
         key: key(inspector, admitted, scene),
-        holds: holds(request, decision),
+        holds: holds(inspector, request, decision),
     }
 }
 
@@ -175,13 +176,21 @@ fn key(inspector: &Inspector, admitted: &Admitted<'_>, scene: Option<&Scene>) ->
     uses.iter().map(item).collect()
 }
 
-fn holds(request: &MadeUp, decision: &Decision) -> Holds {
+fn holds(inspector: &Inspector, request: &MadeUp, decision: &Decision) -> Holds {
     let end = request.caller().map(|caller| caller.credential().not_after());
-    let because = match (decision.verdict, end) {
+    let allows = decision.verdict == Verdict::Allow;
+    let longest = request.at().saturating_add_millis(inspector.compiled().limit_millis(allows));
+    let because = match end {
         _ if request.view_age() != 0 => "it was made on an old view of revocations, and such an answer is never reused",
-        (_, None) => "an answer to a caller that proves nothing is never reused",
-        (_, Some(end)) if decision.holds_until == end => "the caller's certificate ends then",
-        (Verdict::Allow, _) => "an allow is reused for policy.decision_ttl at most",
+        None => "an answer to a caller that proves nothing is never reused",
+        _ if decision.holds_until == Timestamp::default() => {
+            "a policy uses the time otherwise than in a comparison with constants, so the answer may change at any moment"
+        }
+        Some(end) if decision.holds_until == end => "the caller's certificate ends then",
+        _ if decision.holds_until < longest => {
+            "a policy compares something with the time, and that comparison turns then"
+        }
+        _ if allows => "an allow is reused for policy.decision_ttl at most",
         _ => "a denial is reused for policy.deny_ttl at most",
     };
     let until = decision.holds_at(request.at()).then(|| moment::to_text(decision.holds_until.as_millis()));

@@ -19,7 +19,7 @@ use crate::{
         scalar,
         tree::{self, Node, Value},
     },
-    policy::{Position, Problem},
+    policy::{Position, Problem, TimeZone},
 };
 
 /// Cases and what they are about.
@@ -50,6 +50,8 @@ pub enum PolicySource {
         service: Option<String>,
         /// Whether paths with parameters are refused.
         refuse_path_parameters: bool,
+        /// Where `context.clock` hangs.
+        time_zone: TimeZone,
     },
 }
 
@@ -70,8 +72,8 @@ pub enum Unusable {
     },
 }
 
-const OF_FILE: [&str; 8] =
-    ["config", "policies", "schema", "entities", "service", "path_parameters", "defaults", "cases"];
+const OF_FILE: [&str; 9] =
+    ["config", "policies", "schema", "entities", "service", "path_parameters", "time_zone", "defaults", "cases"];
 
 /// The time of a request that says none: a Monday at noon, so that a case says the same every day.
 pub(super) const THEN: Timestamp = Timestamp::from_secs(1_767_614_400);
@@ -139,7 +141,8 @@ fn policies(section: &Section<'_, '_>, base: &Path) -> Option<PolicySource> {
     let (schema, entities) = (section.read("schema", path), section.read("entities", path));
     let service = section.read("service", scalar::text);
     let refuse_path_parameters = section.read("path_parameters", path_parameters).unwrap_or(false);
-    let of_files = ["policies", "schema", "entities", "service", "path_parameters"];
+    let time_zone = section.read("time_zone", time_zone).unwrap_or_else(TimeZone::utc);
+    let of_files = ["policies", "schema", "entities", "service", "path_parameters", "time_zone"];
     let said = of_files.iter().find_map(|key| section.get(key).map(|node| (*key, node)));
     match (section.get("config"), said) {
         (Some(_), Some((key, node))) => {
@@ -151,11 +154,20 @@ fn policies(section: &Section<'_, '_>, base: &Path) -> Option<PolicySource> {
             form.complain(place(node), format!("{key} stands without policies; write policies: [FILE, …]"));
             None
         }
-        (None, Some(_)) => {
-            Some(PolicySource::Files { policies: policies?, schema, entities, service, refuse_path_parameters })
-        }
+        (None, Some(_)) => Some(PolicySource::Files {
+            policies: policies?,
+            schema,
+            entities,
+            service,
+            refuse_path_parameters,
+            time_zone,
+        }),
         (None, None) => None,
     }
+}
+
+fn time_zone(node: &Node) -> Result<TimeZone, String> {
+    TimeZone::parse(&scalar::text(node)?).map_err(|unknown| unknown.to_string())
 }
 
 fn path_parameters(node: &Node) -> Result<bool, String> {

@@ -18,6 +18,7 @@ fn inspector(policies: &str) -> Inspector {
         limit_millis: 60_000,
         deny_limit_millis: 5_000,
         refuse_path_parameters: false,
+        time_zone: crate::policy::TimeZone::utc(),
     })
     .unwrap()
 }
@@ -49,6 +50,7 @@ fn the_example_policies_pass_their_cases_and_every_condition_is_shown() {
         limit_millis: 60_000,
         deny_limit_millis: 5_000,
         refuse_path_parameters: false,
+        time_zone: crate::policy::TimeZone::utc(),
     })
     .unwrap();
     let mut coverage = Coverage::of(&inspector);

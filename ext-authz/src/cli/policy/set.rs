@@ -7,7 +7,7 @@ use clap::Args;
 use crate::{
     cli::CliError,
     config::Config,
-    policy::{PolicyFiles, inspect::Inspector},
+    policy::{PolicyFiles, TimeZone, inspect::Inspector},
     workbench::PolicySource,
 };
 
@@ -15,7 +15,7 @@ use crate::{
 #[derive(Clone, Debug, Default, Args)]
 pub(in crate::cli) struct SetArgs {
     /// The policies that this configuration names
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["policies", "schema", "entities", "service"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["policies", "schema", "entities", "service", "time_zone"])]
     config: Option<PathBuf>,
     /// Policy files, or directories with *.cedar files
     #[arg(long, value_name = "FILE")]
@@ -29,16 +29,26 @@ pub(in crate::cli) struct SetArgs {
     /// The service that the policies are for
     #[arg(long, value_name = "NAME", requires = "policies")]
     service: Option<String>,
+    /// Where context.clock hangs, as in Europe/Berlin; else UTC
+    #[arg(long, value_name = "ZONE", requires = "policies", value_parser = TimeZone::parse)]
+    time_zone: Option<TimeZone>,
 }
 
 impl SetArgs {
     /// The set these name, if they name one.
     pub(in crate::cli) fn files(&self) -> Result<Option<PolicyFiles>, CliError> {
-        let Self { config, policies, schema, entities, service } = self.clone();
+        let Self { config, policies, schema, entities, service, time_zone } = self.clone();
         let source = match config {
             Some(config) => PolicySource::Config(config),
             None if policies.is_empty() => return Ok(None),
-            None => PolicySource::Files { policies, schema, entities, service, refuse_path_parameters: false },
+            None => PolicySource::Files {
+                policies,
+                schema,
+                entities,
+                service,
+                refuse_path_parameters: false,
+                time_zone: time_zone.unwrap_or_else(TimeZone::utc),
+            },
         };
         files_of(&source).map(Some)
     }
@@ -51,16 +61,19 @@ pub(super) fn files_of(source: &PolicySource) -> Result<PolicyFiles, CliError> {
             let config = Config::load(config).map_err(|errors| CliError::Usage(errors.to_string()))?;
             Ok(config.policy_files())
         }
-        PolicySource::Files { policies, schema, entities, service, refuse_path_parameters } => Ok(PolicyFiles {
-            policies: policies.clone(),
-            schema: schema.clone(),
-            entities: entities.clone(),
-            service: service.clone().unwrap_or_else(|| "service".to_owned()),
-            // The defaults of policy.decision_ttl and policy.deny_ttl.
-            limit_millis: 300_000,
-            deny_limit_millis: 30_000,
-            refuse_path_parameters: *refuse_path_parameters,
-        }),
+        PolicySource::Files { policies, schema, entities, service, refuse_path_parameters, time_zone } => {
+            Ok(PolicyFiles {
+                policies: policies.clone(),
+                schema: schema.clone(),
+                entities: entities.clone(),
+                service: service.clone().unwrap_or_else(|| "service".to_owned()),
+                // The defaults of policy.decision_ttl and policy.deny_ttl.
+                limit_millis: 300_000,
+                deny_limit_millis: 30_000,
+                refuse_path_parameters: *refuse_path_parameters,
+                time_zone: time_zone.clone(),
+            })
+        }
     }
 }
 

@@ -1,23 +1,29 @@
 //! What evaluation needs of a caller, built once and kept while there is room; it is derived from the ID alone, so it never goes stale.
 
-use std::{collections::HashSet, net::IpAddr, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use authz_core::reading::{Reading, Uses};
 use authz_core::{
     facts::{Caller, Unverified},
     gate::{Admitted, Principal},
     identity::SpiffeId,
+    time::Timestamp,
 };
 use cedar_policy::{Entities, Entity, EntityId, EntityUid, RestrictedExpression};
 use moka::sync::Cache;
 
 use crate::policy::{
-    compiled::Method,
+    compiled::{Method, credentials},
     context::address,
     directory::Directory,
     index::{ByAction, Candidates, Index},
     lazy::Lazy,
     problem::Unexpected,
+    standing,
     vocabulary::Types,
 };
 
@@ -111,6 +117,48 @@ impl Callers {
             entities = entities.add_entities(more, None).map_err(Unexpected::of)?;
         }
         Ok(Arc::new(CallerView { entities, ..view.clone() }))
+    }
+
+    /// Entities with the credentials of this request: that of whoever asks, and where policies look at them, those of the
+    /// whole `chain`.
+    pub fn with_credentials(
+        &self,
+        entities: Entities,
+        admitted: &Admitted<'_>,
+        now: Timestamp,
+        chain: bool,
+    ) -> Result<Entities, Unexpected> {
+        let hops = admitted.facts().chain.hops().iter().map(AsRef::as_ref).filter(|_| chain);
+        let workloads = admitted.caller().into_iter().chain(hops);
+        let mut seen = HashSet::new();
+        let mut changed = Vec::new();
+        for credential in workloads.map(Caller::credential) {
+            let uid = self.types.caller(credential.id().as_str());
+            // Who comes more than once has one entity: the credential nearest to us counts.
+            if let Some(entity) = entities.get(&uid).filter(|_| seen.insert(uid.clone())) {
+                changed.push(credentials::with(entity, credential, now)?);
+            }
+        }
+        entities.upsert_entities(changed, None).map_err(Unexpected::of)
+    }
+
+    /// Entities with what signals say of the risk and posture of whoever asks, and where policies look at them, of the whole
+    /// `chain`.
+    pub fn with_standings(
+        &self,
+        entities: Entities,
+        admitted: &Admitted<'_>,
+        chain: bool,
+    ) -> Result<Entities, Unexpected> {
+        let hops = admitted.facts().chain.hops().iter().map(AsRef::as_ref).filter(|_| chain);
+        let mut changed: HashMap<EntityUid, Entity> = HashMap::new();
+        for workload in admitted.caller().into_iter().chain(hops) {
+            let uid = self.types.caller(workload.credential().id().as_str());
+            if let Some((entity, said)) = entities.get(&uid).zip(admitted.standing_of(workload)) {
+                changed.insert(uid, standing::with(entity, &said)?);
+            }
+        }
+        entities.upsert_entities(changed.into_values(), None).map_err(Unexpected::of)
     }
 
     /// Somebody who proved nothing, by address: `Unverified::"203.0.113.7"`. Not kept: there is no end of them.

@@ -11,7 +11,7 @@ fn inspector(policies: &str) -> Inspector {
 }
 
 fn scene(inspector: &Inspector, request: &TestRequest) -> Scene {
-    request.admitted(inspector.compiled().plan(), |admitted| inspector.scene(admitted, 0)).unwrap()
+    request.admitted(inspector.compiled().plan(), |admitted| inspector.scene(admitted, request.now, 0)).unwrap()
 }
 
 /// Each condition with its outcome, outer ones first.

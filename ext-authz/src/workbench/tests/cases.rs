@@ -39,6 +39,11 @@ fn every_word_of_a_case_becomes_the_fact_it_names() {
         ("context.hops.count == 2 && context.origin == Workload::\"spiffe://td/b\"", "  hops: spiffe://td/b"),
         ("!context.hops.complete && !(context has origin)", "  hops: [spiffe://td/b]\n  hops_complete: false"),
         ("context.view_age == 90000", "  view_age: 90s"),
+        (
+            "context.now == datetime(\"2026-03-02T08:30:00Z\") && context.clock.minute == 510",
+            "  at: 2026-03-02T09:30:00+01:00",
+        ),
+        ("context.clock.weekday == 1 && context.clock.minute == 720", ""),
     ] {
         let guards = [
             "context.http.query",
@@ -54,6 +59,31 @@ fn every_word_of_a_case_becomes_the_fact_it_names() {
         let has =
             if condition.contains("x-tenant") { "context.http.headers has \"x-tenant\" && ".to_owned() } else { has };
         holds(&format!("{has}{condition}"), case);
+    }
+}
+
+#[test]
+fn a_caller_has_the_age_the_risk_and_the_posture_that_its_case_says() {
+    let policies = "permit(principal, action, resource) when { principal has credential && \
+        principal.credential.age == duration(\"1h\") && principal.credential.lifetime == duration(\"12h\") && \
+        principal has risk && principal.risk == 80 && principal has posture && !principal.posture.compliant && \
+        principal.posture.attributes has os && principal.posture.attributes.os == \"linux\" };";
+    let caller =
+        |text: &str| format!("- {{ name: '{text}', caller: {{ id: spiffe://td/a, {text} }}, expect: deny }}\n");
+    let whole = "issued: 1h ago, lifetime: 12h, risk: 80, posture: { compliant: false, attributes: { os: linux } }";
+    let others = ["12h", "80", "false", "linux"].map(|word| {
+        caller(&whole.replace(
+            word,
+            match word {
+                "12h" => "13h",
+                "80" => "81",
+                "false" => "true",
+                _ => "other",
+            },
+        ))
+    });
+    for run in ran(policies, &[others.concat(), caller(whole).replace("deny", "allow")].concat()).0 {
+        assert!(run.passed, "{}", failure(&run));
     }
 }
 
@@ -127,6 +157,7 @@ fn all_mistakes_are_told_at_once_with_place_and_remedy() {
         - { name: d, request: { headers: { X-Tenant: a, x-number: 1 } } }\n\
         - { name: e, unverified: certificate_mising, source: home, destination: 10.0.0.1, at: now, expect: deny }\n\
         - { name: f, name: f, caller: spiffe://td/a, view_age: 5, hops: [1], expect: deny }\n\
+        - { name: h, caller: { id: spiffe://td/a, risk: 101, posture: { attributes: 1 } }, expect: deny }\n\
         - just text";
     let expected = [
         ("c.yaml:1:1: policys is unknown in a file of cases; did you mean policies?"),
@@ -153,7 +184,10 @@ fn all_mistakes_are_told_at_once_with_place_and_remedy() {
         ("c.yaml:11:14: name is set twice; keep one of them"),
         ("c.yaml:11:56: view_age is 5; write 0, or a length of time such as 90s"),
         ("c.yaml:11:66: hops is 1"),
-        ("c.yaml:12:3: a case is \"just text\"; write a section with name, request, expect"),
+        ("c.yaml:12:49: risk is 101; write a number from 0 to 100"),
+        ("c.yaml:12:63: posture does not say whether it complies; write compliant: true or false"),
+        ("c.yaml:12:77: attributes is 1; write name: value, line by line"),
+        ("c.yaml:13:3: a case is \"just text\"; write a section with name, request, expect"),
     ];
     let found = wrong(text);
     assert_eq!(found.len(), expected.len(), "{}", found.join("\n"));
@@ -185,7 +219,7 @@ fn a_file_without_cases_or_with_a_name_twice_is_refused() {
 
 #[test]
 fn paths_of_policies_are_relative_to_the_file_of_cases() {
-    let text = "policies: [p/*.cedar, /abs.cedar]\nentities: e.json\nservice: s\npath_parameters: refuse\n\
+    let text = "policies: [p/*.cedar, /abs.cedar]\nentities: e.json\nservice: s\npath_parameters: refuse\ntime_zone: Europe/Berlin\n\
                 cases: [{ name: a, caller: spiffe://td/a, expect: deny }]";
     let file = CaseFile::parse(text, Path::new("dir/c.yaml")).unwrap();
     let expected = PolicySource::Files {
@@ -194,6 +228,7 @@ fn paths_of_policies_are_relative_to_the_file_of_cases() {
         entities: Some("dir/e.json".into()),
         service: Some("s".into()),
         refuse_path_parameters: true,
+        time_zone: crate::policy::TimeZone::parse("Europe/Berlin").unwrap(),
     };
     assert_eq!(file.policies, Some(expected));
 }

@@ -117,6 +117,23 @@ fn what_is_never_reused_says_so() {
 }
 
 #[test]
+fn a_decision_by_the_time_says_when_it_turns_and_one_by_risk_what_the_risk_is() {
+    let policies = "permit(principal, action, resource) when { context.clock.minute < 721 && principal has risk && principal.risk < 50 };";
+    let explanation = explained(policies, "caller: { id: spiffe://td/a, risk: 20 }, at: '2026-01-05T12:00:30Z'");
+    assert_eq!(explanation.holds.until.as_deref(), Some("2026-01-05T12:01:00.000Z"));
+    assert!(explanation.holds.because.contains("that comparison turns then"), "{:?}", explanation.holds);
+    assert_eq!(explanation.key[0].value.as_deref(), Some("20"), "{:?}", explanation.key);
+    let other =
+        "permit(principal, action, resource) when { context.now.offset(duration(\"1h\")) > datetime(\"2000-01-01\") };";
+    let explanation = explained(other, "caller: spiffe://td/a");
+    assert!(
+        explanation.holds.until.is_some() || explanation.holds.because.contains("at any moment"),
+        "{:?}",
+        explanation.holds
+    );
+}
+
+#[test]
 fn every_reason_has_words_and_those_of_denials_say_what_to_do() {
     for reason in Reason::ALL {
         let words = words::meaning(*reason);

@@ -1,5 +1,6 @@
 //! The command line: what may be asked, and the exit code of the answer. Work is done in the modules below or in the sidecar.
 
+mod check;
 mod client;
 mod dry_run;
 mod envoy;
@@ -60,6 +61,9 @@ enum Command {
     Signals(signals::SignalsCommand),
     /// Say whether a sidecar is fine, and if not, why and what to do
     Status(status::StatusArgs),
+    /// Decide one request, by policies here or by a running sidecar, and say why
+    #[command(after_help = check::EXAMPLES)]
+    Check(Box<check::CheckArgs>),
     /// Check policies
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -117,6 +121,7 @@ impl Cli {
             Command::Posture(args) => wait_for(args.run(out)),
             Command::Signals(command) => wait_for(command.run(out)),
             Command::Status(args) => wait_for(args.run(out)),
+            Command::Check(args) => wait_for(args.run(out)),
             Command::Policy(command) => command.run(out),
             Command::Envoy(command) => command.run(out),
             Command::Version => {

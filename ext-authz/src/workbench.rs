@@ -16,7 +16,10 @@ mod run;
 mod words;
 
 pub use self::{
-    case::{Case, Expectation},
+    case::{
+        Case, Expectation, is_header_name, issued as parse_issued, length as parse_length, point as parse_point,
+        source as parse_source, unverified as parse_cause,
+    },
     coverage::{Coverage, Gap},
     draft::{Draft, Issued, MadeUp, Source, Workload},
     explanation::{Explanation, explain},
@@ -24,6 +27,7 @@ pub use self::{
     junit::junit,
     report::{Report, Summary, explanation as explanation_text, failure, gap, summary},
     run::{Run, run},
+    words::meaning,
 };
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ use crate::{
 mod set;
 mod test;
 
+pub(super) use self::set::{SetArgs, open};
+
 /// What can be done with policies.
 #[derive(Debug, Subcommand)]
 pub(super) enum PolicyCommand {

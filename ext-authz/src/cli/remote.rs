@@ -1,6 +1,11 @@
 //! The way to the control port of a sidecar elsewhere: mTLS, as a workload, to exactly one workload. It asks nothing by itself.
 
-use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use authz_core::identity::SpiffeId;
 use clap::Args;
@@ -47,6 +52,36 @@ pub(super) struct RemoteArgs {
     server_id: Option<SpiffeId>,
 }
 
+/// Who we are to a sidecar elsewhere, and who it must be.
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct Credentials {
+    /// Your X.509-SVID, PEM, leaf first
+    #[arg(long, value_name = "FILE", env = "COUNTERSIGN_SVID")]
+    svid: Option<PathBuf>,
+    /// Its private key, PKCS#8 in PEM, mode 0600
+    #[arg(long, value_name = "FILE", env = "COUNTERSIGN_KEY")]
+    key: Option<PathBuf>,
+    /// The trust bundle of the sidecar's trust domain, PEM or SPIFFE bundle JSON
+    #[arg(long, value_name = "FILE", env = "COUNTERSIGN_TRUST")]
+    trust: Option<PathBuf>,
+    /// The SPIFFE ID that the sidecar must have; the name of its host proves nothing
+    #[arg(long, value_name = "ID", env = "COUNTERSIGN_SERVER_ID", value_parser = SpiffeId::parse)]
+    server_id: Option<SpiffeId>,
+}
+
+impl Credentials {
+    /// The sidecar at `address` (https://HOST:PORT), with these.
+    pub(super) fn remote(&self, address: &str) -> Result<Remote, CliError> {
+        let address =
+            parse_address(address).map_err(|remedy| CliError::Usage(format!("--address is {address:?}; {remedy}")))?;
+        let Self { svid: Some(svid), key: Some(key), trust: Some(trust), server_id: Some(id) } = self else {
+            let message = "https:// needs --svid, --key, --trust and --server-id".to_owned();
+            return Err(CliError::Usage(message));
+        };
+        remote(&address, svid, key, trust, id)
+    }
+}
+
 /// Where to connect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Address {
@@ -68,14 +103,18 @@ impl RemoteArgs {
         else {
             return Ok(None);
         };
-        let source = SvidSource { certificate: svid.clone(), key: key.clone() };
-        let svid = source.read().map_err(|error| CliError::Usage(error.to_string()))?;
-        let bundle = fs::read(trust).map_err(|error| error.to_string());
-        let bundle = bundle.and_then(|bytes| Bundle::parse(&bytes).map_err(|error| error.to_string()));
-        let bundle = bundle.map_err(|error| CliError::Usage(format!("{}: {error}", trust.display())))?;
-        let config = client_config(&svid, bundle, id.clone()).map_err(|error| CliError::Usage(error.to_string()))?;
-        Ok(Some(Remote { address: address.clone(), config: Arc::new(config) }))
+        remote(address, svid, key, trust, id).map(Some)
     }
+}
+
+fn remote(address: &Address, svid: &Path, key: &Path, trust: &Path, id: &SpiffeId) -> Result<Remote, CliError> {
+    let source = SvidSource { certificate: svid.to_path_buf(), key: key.to_path_buf() };
+    let svid = source.read().map_err(|error| CliError::Usage(error.to_string()))?;
+    let bundle = fs::read(trust).map_err(|error| error.to_string());
+    let bundle = bundle.and_then(|bytes| Bundle::parse(&bytes).map_err(|error| error.to_string()));
+    let bundle = bundle.map_err(|error| CliError::Usage(format!("{}: {error}", trust.display())))?;
+    let config = client_config(&svid, bundle, id.clone()).map_err(|error| CliError::Usage(error.to_string()))?;
+    Ok(Remote { address: address.clone(), config: Arc::new(config) })
 }
 
 impl Remote {

@@ -204,7 +204,7 @@ pub(super) fn spiffe_id(text: &str) -> Result<SpiffeId, String> {
 }
 
 /// Reads when a credential was issued: `1h ago`, or a moment.
-pub(super) fn issued(text: &str) -> Result<Issued, String> {
+pub fn issued(text: &str) -> Result<Issued, String> {
     match text.strip_suffix(" ago") {
         Some(age) => length(age).map(Issued::Ago),
         None => point(text).map(Issued::At).map_err(|error| format!("{error}, or as 1h ago")),
@@ -212,12 +212,12 @@ pub(super) fn issued(text: &str) -> Result<Issued, String> {
 }
 
 /// Reads a length of time.
-pub(super) fn length(text: &str) -> Result<Duration, String> {
+pub fn length(text: &str) -> Result<Duration, String> {
     moment::parse_duration(text).map_err(|remedy| format!("is {text:?}; {remedy}"))
 }
 
 /// Reads a point in time.
-pub(super) fn point(text: &str) -> Result<Timestamp, String> {
+pub fn point(text: &str) -> Result<Timestamp, String> {
     match moment::parse_moment(text) {
         Ok(Moment::At(moment)) => Ok(moment),
         Ok(Moment::Now) => Err("is now, which makes a case that changes; write it as 2026-11-22T12:00:00Z".to_owned()),
@@ -226,7 +226,7 @@ pub(super) fn point(text: &str) -> Result<Timestamp, String> {
 }
 
 /// Reads an address with or without a port.
-pub(super) fn source(text: &str) -> Result<Source, String> {
+pub fn source(text: &str) -> Result<Source, String> {
     let address = text.parse::<SocketAddr>().map(|address| address.ip()).or_else(|_| text.parse());
     address.map(Source).map_err(|_| format!("is {text:?}; write an IP address, such as 10.0.0.1 or 10.0.0.1:40000"))
 }
@@ -237,7 +237,7 @@ pub(super) fn destination(text: &str) -> Result<SocketAddr, String> {
 }
 
 /// Reads why a caller proves nothing.
-pub(super) fn unverified(text: &str) -> Result<Reason, String> {
+pub fn unverified(text: &str) -> Result<Reason, String> {
     let causes = || Reason::ALL.iter().filter(|reason| reason.class() == Class::Identity).map(|reason| reason.as_str());
     let cause = Reason::parse(text).filter(|reason| reason.class() == Class::Identity);
     cause.ok_or_else(|| match meant(text, causes()) {
@@ -293,7 +293,7 @@ fn header_value(node: &Node) -> Result<String, String> {
 }
 
 /// A token of RFC 9110 §5.6.2 in lower case.
-pub(super) fn is_header_name(name: &str) -> bool {
+pub fn is_header_name(name: &str) -> bool {
     let token = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !name.is_empty() && name.bytes().all(token)
 }

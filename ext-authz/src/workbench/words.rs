@@ -3,7 +3,7 @@
 use authz_core::reason::Reason;
 
 /// What a reason means and what to do about it.
-pub(super) const fn meaning(reason: Reason) -> &'static str {
+pub const fn meaning(reason: Reason) -> &'static str {
     match reason {
         Reason::Permit => "the policies below permit it, and none forbids it",
         Reason::PermitUnverified => {

@@ -1,5 +1,6 @@
 //! TCP listeners with mTLS: who comes in, who does not and why, SVIDs that change or end, clients that are revoked while they are there.
 
+mod check;
 mod door;
 mod envoy;
 mod own;

@@ -155,7 +155,7 @@ pub async fn read(client: &Client, path: &str) -> Result<String, ClientError> {
 }
 
 /// Runs `countersign` without stopping the tasks beside it.
-async fn run(arguments: &[&str]) -> Output {
+pub async fn run(arguments: &[&str]) -> Output {
     let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
     tokio::task::spawn_blocking(move || countersign(&arguments.iter().map(String::as_str).collect::<Vec<_>>()))
         .await

@@ -24,7 +24,7 @@ mod policy;
 mod reader;
 pub(crate) mod scalar;
 mod service;
-pub(crate) mod shape;
+mod shape;
 mod signals;
 pub(crate) mod tree;
 mod workload_api;

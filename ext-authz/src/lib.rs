@@ -22,6 +22,7 @@ pub mod readiness;
 pub mod sidecar;
 pub mod signals;
 pub mod socket;
+mod spelling;
 pub mod state;
 pub mod status;
 pub mod tls;

@@ -2,12 +2,14 @@
 //!
 //! Direction inside: `problem, lifetime, source → statement, vocabulary → directory, reads, index → compiled → compile → files → report, watch, inspect`.
 
+mod advice;
 mod compile;
 mod compiled;
 mod constants;
 mod context;
 pub mod control;
 mod directory;
+mod doubts;
 mod evaluation;
 mod files;
 mod index;

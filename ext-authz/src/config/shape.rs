@@ -6,6 +6,7 @@ use super::{
     reader::Reader,
     tree::{Entry, Node, Value},
 };
+use crate::spelling;
 
 /// Reports to `reader` every key that is unknown or repeated, and every section or list that is something else.
 pub(super) fn check(root: &Node, reader: &Reader<'_>) {
@@ -61,10 +62,9 @@ fn under(prefix: &str) -> impl Iterator<Item = &'static Knob> {
 
 fn unknown(pattern: &str, key: &str) -> String {
     let section = pattern.strip_suffix(key).unwrap_or_default();
-    let nearest = siblings(section).map(|name| (distance(key, name), name)).min();
-    match nearest {
-        Some((distance, name)) if distance <= key.len().div_ceil(3) => format!("is unknown; did you mean {name}?"),
-        _ => format!("is unknown; here can be {}", keys_of(section.trim_end_matches('.'))),
+    match spelling::meant(key, siblings(section)) {
+        Some(name) => format!("is unknown; did you mean {name}?"),
+        None => format!("is unknown; here can be {}", keys_of(section.trim_end_matches('.'))),
     }
 }
 
@@ -83,40 +83,4 @@ fn siblings(prefix: &str) -> impl Iterator<Item = &'static str> {
 
 fn joined(section: &str, key: &str) -> String {
     if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") }
-}
-
-/// How many characters must be inserted, removed or replaced (Levenshtein); keys are short.
-pub(crate) fn distance(left: &str, right: &str) -> usize {
-    let mut row: Vec<usize> = (0..=right.chars().count()).collect();
-    for (above, from) in (1..).zip(left.chars()) {
-        let mut next = vec![above];
-        for ((to, steps), over) in right.chars().zip(row.windows(2)).zip(0..) {
-            let (diagonal, upper) =
-                (steps.first().copied().unwrap_or_default(), steps.last().copied().unwrap_or_default());
-            let before: usize = next.get(over).copied().unwrap_or_default();
-            next.push((diagonal + usize::from(from != to)).min(upper + 1).min(before + 1));
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::distance;
-
-    #[test]
-    fn distance_counts_the_edits() {
-        let cases = [
-            ("", "", 0),
-            ("a", "", 1),
-            ("", "ab", 2),
-            ("kitten", "sitting", 3),
-            ("lease", "lease", 0),
-            ("ab", "ba", 2),
-        ];
-        for (left, right, expected) in cases {
-            assert_eq!(distance(left, right), expected, "{left} {right}");
-        }
-    }
 }

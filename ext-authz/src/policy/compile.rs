@@ -15,12 +15,14 @@ use cedar_policy::{
 };
 
 use super::{
+    advice,
     compiled::{
         CompiledPolicies, Limits, Method, Name, Size,
         callers::{Callers, Indexes},
         error_log::ErrorLog,
     },
     directory::{Directory, check_spiffe},
+    doubts,
     index::{Builder, Index},
     lifetime::{Lifetimes, Mention, OtherUse, TimeUses, time_uses},
     problem::{InvalidPolicies, Problem, Unexpected, with_causes},
@@ -68,9 +70,10 @@ fn compile_here(sources: &Sources) -> Result<CompiledPolicies, InvalidPolicies> 
     check_depth(&statements, &mut problems);
     let vocabulary = Vocabulary::parse(&schema, &mut problems);
     let parts = vocabulary.and_then(|vocabulary| {
-        let warnings = validate(&vocabulary, &statements, &mut problems);
+        let mut warnings = validate(&vocabulary, &statements, &mut problems);
         let (entities, service) = (sources.entities.as_ref(), &sources.service);
         let directory = Directory::parse(entities, &schema, service, &vocabulary, &mut problems)?;
+        warnings.extend(doubts::find(&statements, &vocabulary, &directory));
         Some((vocabulary, directory, warnings))
     });
     match parts {
@@ -153,7 +156,9 @@ fn validate(vocabulary: &Vocabulary, statements: &[Statement<'_>], problems: &mu
 /// A name of a workload that no workload can have would match nobody, which its writer can't mean.
 pub(super) fn check_spiffe_literals(statements: &[Statement<'_>], problems: &mut Vec<Problem>) {
     for statement in statements {
-        for message in statement.policy.entity_literals().iter().filter_map(|uid| check_spiffe(uid).err()) {
+        let literals = statement.policy.entity_literals();
+        for (uid, message) in literals.iter().filter_map(|uid| Some((uid, check_spiffe(uid).err()?))) {
+            let message = advice::on_names(message, uid.id().unescaped());
             problems.push(Problem::at(statement.source, statement.offset, message));
         }
     }
@@ -208,7 +213,9 @@ pub(super) fn validate_against(
     };
     let by_name: HashMap<&str, &Statement<'_>> = statements.iter().map(|s| (s.name.as_ref(), *s)).collect();
     let place = |id: &PolicyId, diagnostic: &dyn miette::Diagnostic| {
-        by_name.get(AsRef::<str>::as_ref(id)).map(|s| Problem::diagnosed(s.source, s.offset, diagnostic))
+        by_name
+            .get(AsRef::<str>::as_ref(id))
+            .map(|s| Problem::advised(s.source, s.offset, diagnostic, |message, _| advice::on_types(&message, schema)))
     };
     let result = Validator::new(schema.clone()).validate(&policies, ValidationMode::Strict);
     let errors = once(result.validation_errors().filter_map(|error| place(error.policy_id(), error)).collect());
@@ -216,7 +223,13 @@ pub(super) fn validate_against(
         problems.push(anywhere(result.to_string()));
     }
     problems.extend(errors);
-    result.validation_warnings().filter_map(|warning| place(warning.policy_id(), warning)).collect()
+    let warnings: Vec<Problem> =
+        result.validation_warnings().filter_map(|warning| place(warning.policy_id(), warning)).collect();
+    // Where the scope is impossible, so is the whole; that says less.
+    let same_place = |one: &Problem, other: &Problem| (&one.file, one.at) == (&other.file, other.at);
+    let says_more =
+        |warning: &Problem| warnings.iter().any(|it| same_place(it, warning) && it.message != warning.message);
+    warnings.iter().filter(|it| it.message != advice::IMPOSSIBLE || !says_more(it)).cloned().collect()
 }
 
 /// Each mistake once, where Cedar tells it for every action it happens with.

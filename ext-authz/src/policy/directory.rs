@@ -60,6 +60,13 @@ impl Directory {
         &self.entities
     }
 
+    /// Every entity that is known, if only because others are in it.
+    pub fn names(&self) -> HashSet<EntityUid> {
+        let above =
+            self.entities.iter().flat_map(|entity| self.entities.ancestors(&entity.uid()).into_iter().flatten());
+        self.entities.iter().map(Entity::uid).chain(above.cloned()).collect()
+    }
+
     /// What an entity is in.
     pub fn groups(&self, uid: &EntityUid) -> HashSet<EntityUid> {
         self.entities.ancestors(uid).into_iter().flatten().cloned().collect()

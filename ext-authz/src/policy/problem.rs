@@ -56,6 +56,16 @@ impl Problem {
 
     /// What Cedar says about a part of `source` that begins at `base`.
     pub(super) fn diagnosed(source: &Source, base: usize, diagnostic: &dyn Diagnostic) -> Self {
+        Self::advised(source, base, diagnostic, |message, _| message)
+    }
+
+    /// The same in the words that `advise` makes of it and of its byte offset.
+    pub(super) fn advised(
+        source: &Source,
+        base: usize,
+        diagnostic: &dyn Diagnostic,
+        advise: impl FnOnce(String, usize) -> String,
+    ) -> Self {
         let label = diagnostic.labels().and_then(|mut labels| labels.next());
         let mut message = diagnostic.to_string();
         if let Some(text) = label.as_ref().and_then(|label| label.label()).filter(|text| !message.contains(*text)) {
@@ -64,7 +74,8 @@ impl Problem {
         if let Some(help) = diagnostic.help() {
             message = format!("{message}; {help}");
         }
-        Self::at(source, base + label.map_or(0, |label| label.offset()), message)
+        let at = base + label.map_or(0, |label| label.offset());
+        Self::at(source, at, advise(message, at))
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use cedar_policy::{Policy, PolicyId, pst};
 
-use super::{problem::Problem, source::Source};
+use super::{advice, problem::Problem, source::Source};
 
 /// A policy that parsed.
 #[derive(Clone, Debug)]
@@ -94,7 +94,8 @@ fn parse<'s>(
             Some(Statement { policy: policy.new_id(PolicyId::new(&name)), conditions, name, source, offset })
         }
         Err(errors) => {
-            problems.extend(errors.iter().map(|error| Problem::diagnosed(source, offset, error)));
+            let advise = |message, at| advice::on_syntax(message, &source.text, at);
+            problems.extend(errors.iter().map(|error| Problem::advised(source, offset, error, advise)));
             None
         }
     }

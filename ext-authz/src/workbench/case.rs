@@ -11,7 +11,7 @@ use authz_core::{
 
 use super::{
     draft::{Draft, Issued, MadeUp, Source, Workload},
-    form::{Form, Section, meant, place},
+    form::{Form, Section, place},
 };
 use crate::{
     config::{
@@ -20,6 +20,7 @@ use crate::{
     },
     moment::{self, Moment},
     policy::Position,
+    spelling::meant,
 };
 
 /// A request and what is expected of it.

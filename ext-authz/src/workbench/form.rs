@@ -3,11 +3,9 @@
 use std::{cell::RefCell, sync::Arc};
 
 use crate::{
-    config::{
-        shape::distance,
-        tree::{Entry, Node, Value},
-    },
+    config::tree::{Entry, Node, Value},
     policy::{Position, Problem},
+    spelling::meant,
 };
 
 /// A file in the reading.
@@ -104,12 +102,6 @@ pub(super) fn place(node: &Node) -> Position {
 pub(super) fn position_of(line: u64, column: u64) -> Position {
     let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     Position { line: number(line), column: number(column) }
-}
-
-/// The one of `known` that `word` was meant to be, if it is near enough.
-pub(super) fn meant<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
-    let nearest = known.into_iter().map(|name| (distance(word, name), name)).min();
-    nearest.filter(|(distance, _)| *distance <= word.len().div_ceil(3)).map(|(_, name)| name)
 }
 
 fn unknown(key: &str, what: &str, keys: &[&str]) -> String {

@@ -9,9 +9,11 @@ use super::{
     coverage::Coverage,
     explanation::{Explanation, explain},
     file::CaseFile,
-    form::meant,
 };
-use crate::policy::{Problem, inspect::Inspector};
+use crate::{
+    policy::{Problem, inspect::Inspector},
+    spelling::meant,
+};
 
 /// What came of one case.
 #[derive(Clone, Debug, Serialize)]

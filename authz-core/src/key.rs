@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::{
-    facts::{HeaderValue, Http},
+    facts::{HeaderValue, Http, QueryValue},
     gate::{Admitted, Principal},
     identity::SpiffeId,
     plan::Read,
@@ -52,18 +52,26 @@ impl Admitted<'_> {
             Read::Origin => put_id(key, self.origin()),
             Read::Sni => put(key, facts.sni.map(str::as_bytes)),
             Read::SourceIp => put_ip(key, facts.source_ip),
-            Read::Header(_) | Read::Host | Read::Path | Read::Protocol | Read::Query | Read::Scheme => {
-                match self.http() {
-                    Some(http) => put_http(read, http, key),
-                    None => put(key, None),
-                }
-            }
+            Read::GrpcMethod
+            | Read::GrpcService
+            | Read::Header(_)
+            | Read::Host
+            | Read::Path
+            | Read::Protocol
+            | Read::Query
+            | Read::QueryParameter(_)
+            | Read::Scheme => match self.http() {
+                Some(http) => put_http(read, http, key),
+                None => put(key, None),
+            },
         }
     }
 }
 
 fn put_http(read: &Read, http: &Http<'_>, key: &mut Vec<u8>) {
     match read {
+        Read::GrpcMethod => put(key, http.grpc().map(|grpc| grpc.method.as_bytes())),
+        Read::GrpcService => put(key, http.grpc().map(|grpc| grpc.service.as_bytes())),
         Read::Header(name) => match http.headers.one(name) {
             HeaderValue::One(text) => put(key, Some(text.as_bytes())),
             HeaderValue::Absent | HeaderValue::Many | HeaderValue::NotText => put(key, None),
@@ -75,6 +83,10 @@ fn put_http(read: &Read, http: &Http<'_>, key: &mut Vec<u8>) {
         }
         Read::Protocol => put(key, Some(http.protocol.as_bytes())),
         Read::Query => put(key, http.query.map(str::as_bytes)),
+        Read::QueryParameter(name) => match http.query_parameter(name) {
+            QueryValue::One(text) => put(key, Some(text.as_bytes())),
+            QueryValue::Absent | QueryValue::Ambiguous => put(key, None),
+        },
         Read::Scheme => put(key, Some(http.scheme.as_bytes())),
         _ => {}
     }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use authz_core::{
-    facts::{HeaderValue, Http},
+    facts::{HeaderValue, Http, QueryValue},
     gate::Admitted,
     plan::Read,
 };
@@ -67,14 +67,22 @@ fn fact_value(fact: &Fact, Source { admitted, types, view_age }: Source<'_>) -> 
         Read::Origin => admitted.origin().map(|id| RestrictedExpression::new_entity_uid(types.caller(id.as_str()))),
         Read::Sni => facts.sni.map(text),
         Read::SourceIp => facts.source_ip.map(address),
-        Read::Header(_) | Read::Host | Read::Path | Read::Protocol | Read::Query | Read::Scheme => {
-            admitted.http().and_then(|http| http_value(read, http))
-        }
+        Read::GrpcMethod
+        | Read::GrpcService
+        | Read::Header(_)
+        | Read::Host
+        | Read::Path
+        | Read::Protocol
+        | Read::Query
+        | Read::QueryParameter(_)
+        | Read::Scheme => admitted.http().and_then(|http| http_value(read, http)),
     }
 }
 
 fn http_value(read: &Read, http: &Http<'_>) -> Option<RestrictedExpression> {
     match read {
+        Read::GrpcMethod => http.grpc().map(|grpc| text(grpc.method)),
+        Read::GrpcService => http.grpc().map(|grpc| text(grpc.service)),
         Read::Header(name) => match http.headers.one(name) {
             HeaderValue::One(value) => Some(text(value)),
             HeaderValue::Absent | HeaderValue::Many | HeaderValue::NotText => None,
@@ -83,6 +91,10 @@ fn http_value(read: &Read, http: &Http<'_>) -> Option<RestrictedExpression> {
         Read::Path => Some(RestrictedExpression::new_string(http.path.normal().into_owned())),
         Read::Protocol => Some(text(http.protocol)),
         Read::Query => http.query.map(text),
+        Read::QueryParameter(name) => match http.query_parameter(name) {
+            QueryValue::One(value) => Some(text(&value)),
+            QueryValue::Absent | QueryValue::Ambiguous => None,
+        },
         Read::Scheme => Some(text(http.scheme)),
         _ => None,
     }

@@ -7,6 +7,8 @@ use cedar_policy::{
     Effect, Entities, EntityId, EntityTypeName, EntityUid, PolicySet, Schema, ValidationMode, Validator,
 };
 
+mod missing;
+
 use super::{
     compiled::{
         CompiledPolicies, Limits, Method, Name, Size,
@@ -57,7 +59,7 @@ fn compile_here(sources: &Sources) -> Result<CompiledPolicies, InvalidPolicies> 
     let statements = statement::parse_all(&sources.policies, &mut problems);
     check_not_empty(sources, &statements, &mut problems);
     check_depth(&statements, &mut problems);
-    let vocabulary = Vocabulary::parse(&schema, &mut problems);
+    let vocabulary = Vocabulary::parse(&schema, &sources.schema_extensions, &mut problems);
     let parts = vocabulary.and_then(|vocabulary| {
         let warnings = validate(&vocabulary, &statements, &mut problems);
         let (entities, service) = (sources.entities.as_ref(), &sources.service);
@@ -86,7 +88,7 @@ struct Applicable {
     count: usize,
 }
 
-fn built_in() -> Source {
+pub(super) fn built_in() -> Source {
     Source { name: "built-in schema".into(), text: BUILT_IN_SCHEMA.into() }
 }
 
@@ -228,6 +230,7 @@ fn assemble(
         warnings.push(unserved(sources));
     }
     warnings.extend(statements.iter().filter_map(|statement| admits_strangers(statement, &vocabulary)));
+    warnings.extend(missing::warnings(statements, sources.entities.as_ref(), &vocabulary, &directory));
     let rules = Rules { judge_unverified, refuse_path_parameters: sources.refuse_path_parameters };
     let plan = Plan::new(sources.digest(&schema.text), reads.facts.iter().cloned(), rules);
     let common = common(&directory, &reads)?;

@@ -40,6 +40,8 @@ pub struct Summary {
     pub policies: usize,
     /// Those that can match a request to this service.
     pub applicable: usize,
+    /// What policies are checked against, with its version.
+    pub schema: String,
     /// Facts that enter the cache key, besides caller and method.
     pub reads: Vec<String>,
     /// SHA-256 of everything that can change a decision, in hexadecimal.
@@ -53,6 +55,7 @@ pub fn report(files: &PolicyFiles) -> Report {
             let summary = Summary {
                 policies: compiled.len(),
                 applicable: compiled.applicable(),
+                schema: files.schema_name(),
                 reads: compiled.plan().reads().iter().map(ToString::to_string).collect(),
                 digest: compiled.digest().to_string(),
             };
@@ -116,6 +119,7 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let reads = if self.reads.is_empty() { "nothing".to_owned() } else { self.reads.join(", ") };
         writeln!(f, "valid: {} policies, {} of them for this service", self.policies, self.applicable)?;
+        writeln!(f, "schema: {}", self.schema)?;
         writeln!(f, "reads, besides caller and method: {reads}")?;
         write!(f, "digest: {}", self.digest)
     }

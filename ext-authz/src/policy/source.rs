@@ -10,6 +10,8 @@ pub struct Sources {
     pub policies: Vec<Source>,
     /// A Cedar schema in place of the built-in one.
     pub schema: Option<Source>,
+    /// What is added to either, in Cedar's schema syntax.
+    pub schema_extensions: Vec<Source>,
     /// Entities in Cedar's JSON form: groups, attributes.
     pub entities: Option<Source>,
     /// Which `Service` this is.
@@ -32,7 +34,7 @@ pub struct Source {
 }
 
 /// Raised when the meaning of unchanged sources changes: facts, matching, merging of results.
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 
 impl Sources {
     /// SHA-256 over everything that can change a decision; `schema` is the schema in force.
@@ -46,6 +48,8 @@ impl Sources {
             put(&mut hash, &policy.text);
         }
         put(&mut hash, schema);
+        hash.update((self.schema_extensions.len() as u64).to_le_bytes());
+        self.schema_extensions.iter().for_each(|extension| put(&mut hash, &extension.text));
         put(&mut hash, self.entities.as_ref().map_or("", |entities| &entities.text));
         put(&mut hash, &self.service);
         PolicyDigest(hash.finalize().into())
@@ -67,6 +71,7 @@ mod tests {
         Sources {
             policies: vec![source("a", "x"), source("b", "y")],
             schema: None,
+            schema_extensions: vec![source("x", "type X = Long;")],
             entities: Some(source("e", "[]")),
             service: "s".into(),
             limit_millis: 1,
@@ -78,12 +83,14 @@ mod tests {
     #[test]
     fn every_ingredient_changes_the_digest() {
         let base = sources().digest("schema");
-        let changes: [fn(&mut Sources); 9] = [
+        let changes: [fn(&mut Sources); 11] = [
             |s| s.policies[0].name = "c".into(),
             |s| s.policies[0].text = "z".into(),
             |s| s.policies.swap(0, 1),
             |s| s.policies.truncate(1),
             |s| s.policies[0] = Source { name: "ax".into(), text: String::new() },
+            |s| s.schema_extensions.clear(),
+            |s| s.schema_extensions[0].text = "type X = Bool;".into(),
             |s| s.entities = None,
             |s| s.service = "t".into(),
             |s| s.limit_millis = 9,

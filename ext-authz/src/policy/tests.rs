@@ -5,9 +5,12 @@
 mod context;
 mod decisions;
 mod differential;
+mod extensions;
 mod refusals;
 mod request;
+mod robustness;
 mod watching;
+mod workloads;
 
 use super::*;
 
@@ -16,6 +19,7 @@ fn sources(policies: &str) -> Sources {
     Sources {
         policies: vec![Source { name: "a.cedar".into(), text: policies.into() }],
         schema: None,
+        schema_extensions: vec![],
         entities: None,
         service: "cart".into(),
         limit_millis: 60_000,

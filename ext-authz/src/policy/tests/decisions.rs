@@ -112,7 +112,7 @@ fn an_erroring_candidate_denies_whatever_its_effect_and_whoever_permits() {
 
 #[test]
 fn the_plan_holds_what_is_read_and_nothing_else() {
-    let everything = "destination-ip destination-port header:content-type header:origin header:user-agent header:x-environment header:x-tenant hop-count hops hops-complete host origin path protocol query scheme sni source-ip";
+    let everything = "destination-ip destination-port grpc-method grpc-service header:content-type header:origin header:user-agent header:x-environment header:x-tenant hop-count hops hops-complete host origin path protocol query scheme sni source-ip";
     let headers = "header:content-type header:origin header:user-agent header:x-environment header:x-tenant";
     let cases = [
         ("true", ""),
@@ -181,7 +181,7 @@ fn entities_named_in_conditions_keep_their_attributes_and_groups() {
             "entity WorkloadGroup in [WorkloadGroup];",
             "entity WorkloadGroup in [WorkloadGroup] { owner: Workload, open: Bool };",
         )
-        .replace("  path: String,\n};", "  path: String,\n  team?: WorkloadGroup,\n};");
+        .replace("  path: String,\n  // The parts", "  path: String,\n  team?: WorkloadGroup,\n  // The parts");
     let entities = r#"[
       {"uid": {"type": "WorkloadGroup", "id": "a"}, "attrs": {"owner": {"type": "Workload", "id": "spiffe://td/boss"}, "open": true}, "parents": [{"type": "WorkloadGroup", "id": "b"}]},
       {"uid": {"type": "Workload", "id": "spiffe://td/boss"}, "attrs": {"team": {"type": "WorkloadGroup", "id": "a"}}, "parents": []}

@@ -46,6 +46,10 @@ fn condition() -> impl Strategy<Value = String> {
         "context[\"http\"].path like \"/a*\"",
         "context.http.method == \"GET\"",
         "context.http has query",
+        "(context.http.query_parameters has q && context.http.query_parameters.q == \"1\")",
+        "context.http.query_parameters has r",
+        "(context has grpc.service && context.grpc.service == \"a\")",
+        "(context.grpc has method && context.grpc.method like \"b*\")",
         "(context has http.query && context.http.query == \"q\")",
         "context.http.host == \"h1\"",
         "context.http.scheme == \"http\"",
@@ -142,11 +146,14 @@ fn request() -> impl Strategy<Value = TestRequest> {
         "::ffff:10.1.2.3".parse().unwrap(),
         "2001:db8::1".parse().unwrap(),
     ]));
-    let header = (one_of(&["x-tenant", "origin", "x-environment", "x-other"]), one_of(&["1", "2", "h1"]));
+    let header = (
+        one_of(&["x-tenant", "origin", "x-environment", "x-other", "content-type"]),
+        one_of(&["1", "2", "h1", "application/grpc"]),
+    );
     (
         prop::sample::select(CALLERS.map(|(caller, _)| caller).to_vec()),
         one_of(&["GET", "HEAD", "POST", "TRACE"]),
-        one_of(&["/a", "/a/b", "/b", "/a?q", "/b?q=1"]),
+        one_of(&["/a", "/a/b", "/b", "/a?q", "/b?q=1", "/b?q=%31&r=", "/a/bb?r"]),
         one_of(&["h1", "h2"]),
         one_of(&["http", "https"]),
         one_of(&["HTTP/1.1", "HTTP/2"]),
@@ -211,7 +218,7 @@ fn plain(text: &str, request: &TestRequest) -> String {
 }
 
 fn plain_entities() -> Entities {
-    let schema: Schema = Schema::from_cedarschema_str(BUILT_IN_SCHEMA).unwrap().0;
+    let schema = plain_schema();
     let others: Vec<serde_json::Value> = serde_json::from_str(ENTITIES).unwrap();
     let others = others.into_iter().filter(|entity| entity["uid"]["type"] != "Workload");
     let callers = CALLERS.iter().map(|(id, parents)| {
@@ -237,6 +244,7 @@ fn plain_request(request: &TestRequest) -> Request {
         ("method", Some(text(&request.method))),
         ("path", Some(text(path))),
         ("query", query.map(text)),
+        ("query_parameters", Some(record(vec![("q", parameter(query, "q")), ("r", parameter(query, "r"))]))),
         ("host", Some(text(&request.host))),
         ("scheme", Some(text(&request.scheme))),
         ("protocol", Some(text(&request.protocol))),
@@ -260,6 +268,7 @@ fn plain_request(request: &TestRequest) -> Request {
     let origin = complete.then(|| workload(request.hops.last().unwrap_or(&request.caller)));
     let context = [
         Some(("http".to_owned(), http)),
+        Some(("grpc".to_owned(), plain_grpc(request, path))),
         Some(("source".to_owned(), record(vec![("ip", ip)]))),
         Some(("destination".to_owned(), destination)),
         Some(("tls".to_owned(), record(vec![("sni", request.sni.as_deref().map(text))]))),
@@ -267,7 +276,7 @@ fn plain_request(request: &TestRequest) -> Request {
         Some(("hops".to_owned(), hops)),
         origin.map(|origin| ("origin".to_owned(), origin)),
     ];
-    let schema: Schema = Schema::from_cedarschema_str(BUILT_IN_SCHEMA).unwrap().0;
+    let schema = plain_schema();
     Request::new(
         format!("Workload::\"{}\"", request.caller).parse().unwrap(),
         format!("Action::\"{}\"", request.method).parse().unwrap(),
@@ -278,12 +287,43 @@ fn plain_request(request: &TestRequest) -> Request {
     .unwrap()
 }
 
+/// Of a query in which nothing is there twice and `1` is all that is escaped.
+fn parameter(query: Option<&str>, name: &str) -> Option<RestrictedExpression> {
+    let pairs = query?.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let value = pairs.filter(|(key, _)| *key == name).map(|(_, value)| value.replace("%31", "1")).next();
+    value.map(RestrictedExpression::new_string)
+}
+
+fn plain_grpc(request: &TestRequest, path: &str) -> RestrictedExpression {
+    let is_grpc = request.headers.iter().any(|(name, value)| name == "content-type" && value == "application/grpc");
+    let names: Vec<&str> = path.split('/').skip(1).collect();
+    let pairs = match names.as_slice() {
+        [service, method] if is_grpc => vec![("service", *service), ("method", *method)],
+        _ => vec![],
+    };
+    let text = |text: &str| RestrictedExpression::new_string(text.into());
+    RestrictedExpression::new_record(pairs.into_iter().map(|(name, value)| (name.to_owned(), text(value)))).unwrap()
+}
+
+/// Beside what every mesh has: what this one reads of queries.
+const EXTENSION: &str = "type QueryParameters = { q?: String, r?: String };";
+
+fn set(text: &str) -> CompiledPolicies {
+    let schema_extensions = vec![Source { name: "x.cedarschema".into(), text: EXTENSION.into() }];
+    compile(&Sources { schema_extensions, ..with_entities(text, ENTITIES) }).unwrap()
+}
+
+fn plain_schema() -> Schema {
+    let text = BUILT_IN_SCHEMA.replace("type QueryParameters = {};", EXTENSION);
+    Schema::from_cedarschema_str(&text).unwrap().0
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
 
     #[test]
     fn the_index_answers_as_plain_cedar_does(text in policies(), requests in prop::collection::vec(request(), 1..12)) {
-        let set = compile(&with_entities(&text, ENTITIES)).unwrap();
+        let set = set(&text);
         for request in requests {
             prop_assert_eq!(said(&request.decide(&set)), plain(&text, &request), "{:?}", request);
         }
@@ -292,7 +332,7 @@ proptest! {
     /// Invariant 3: a cached decision equals a fresh one.
     #[test]
     fn requests_with_the_same_key_get_the_same_answer(text in policies(), mut a in request(), b in request(), equal in any::<u16>()) {
-        let set = compile(&with_entities(&text, ENTITIES)).unwrap();
+        let set = set(&text);
         (a.caller, a.method) = (b.caller.clone(), b.method.clone());
         // Some facts equal by force, or keys would hardly ever be.
         if equal & 1 != 0 { a.target = b.target.clone(); }

@@ -1,25 +1,27 @@
-//! Exact cache keys: the policy digest and, whole, every fact the policies read; no hash, so no collision.
+//! Exact cache keys: the policy digest and every fact that the policies read, whole or as a class; no hash, so no collision.
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 use crate::{
     facts::{HeaderValue, Http, QueryValue},
     gate::{Admitted, Principal},
     identity::SpiffeId,
     plan::Read,
+    reading::{How, Reading},
 };
 
 impl Admitted<'_> {
     /// Writes the key of this request into `key`, replacing what it held; a reused buffer needs no allocation.
     ///
-    /// Every part carries its length, so different facts can't give the same bytes.
-    pub fn write_key(&self, key: &mut Vec<u8>) {
+    /// `reading` must be that of this caller and operation under this plan: so the bytes before the facts tell how to read them.
+    /// Every part that is whole carries its length, so different facts can't give the same bytes.
+    pub fn write_key(&self, reading: &Reading, key: &mut Vec<u8>) {
         key.clear();
         key.extend_from_slice(&self.plan().digest().0);
         self.put_principal(key);
         put(key, self.http().map(|http| http.method.as_bytes()));
-        for read in self.plan().reads() {
-            self.put_read(read, key);
+        for (read, how) in reading.items() {
+            self.put_read(read, how, key);
         }
     }
 
@@ -38,57 +40,97 @@ impl Admitted<'_> {
         }
     }
 
-    fn put_read(&self, read: &Read, key: &mut Vec<u8>) {
-        let facts = self.facts();
-        match read {
-            Read::DestinationIp => put_ip(key, facts.destination.map(|to| to.ip())),
-            Read::DestinationPort => put_number(key, facts.destination.map(|to| to.port().into())),
-            Read::HopCount => put_number(key, Some(facts.chain.count())),
-            Read::Hops => {
-                put_number(key, Some(facts.chain.count()));
-                facts.chain.hops().iter().for_each(|hop| put_id(key, Some(hop.credential().id())));
-            }
-            Read::HopsComplete => put_number(key, Some(facts.chain.is_complete().into())),
-            Read::Origin => put_id(key, self.origin()),
-            Read::Sni => put(key, facts.sni.map(str::as_bytes)),
-            Read::SourceIp => put_ip(key, facts.source_ip),
-            Read::GrpcMethod
-            | Read::GrpcService
-            | Read::Header(_)
-            | Read::Host
-            | Read::Path
-            | Read::Protocol
-            | Read::Query
-            | Read::QueryParameter(_)
-            | Read::Scheme => match self.http() {
-                Some(http) => put_http(read, http, key),
-                None => put(key, None),
-            },
+    fn put_read(&self, read: &Read, how: &How, key: &mut Vec<u8>) {
+        match how {
+            How::Ip(class) => put_class(self.ip(read), key, |ip, key| class.put(ip.to_canonical(), key)),
+            How::Members(class) => class.put(|id| self.has_come_through(id), key),
+            How::Number(class) => put_class(self.number(read), key, |number, key| class.put(number, key)),
+            How::Text(class) => put_class(self.text(read), key, |text, key| class.put(&text, key)),
+            How::Whole => self.put_whole(read, key),
         }
+    }
+
+    fn put_whole(&self, read: &Read, key: &mut Vec<u8>) {
+        let chain = self.facts().chain;
+        match read {
+            Read::DestinationIp | Read::SourceIp => put_ip(key, self.ip(read)),
+            Read::DestinationPort | Read::HopCount => {
+                put(key, self.number(read).map(i64::to_le_bytes).as_ref().map(|bytes| &bytes[..]));
+            }
+            Read::Hops => {
+                put_number(key, Some(chain.count()));
+                chain.hops().iter().for_each(|hop| put_id(key, Some(hop.credential().id())));
+            }
+            Read::HopsComplete => put_number(key, Some(chain.is_complete().into())),
+            Read::Path => match self.http() {
+                None => put(key, None),
+                Some(http) => {
+                    put_length(key, Some(http.path.as_received().len()));
+                    http.path.write_normal(key);
+                }
+            },
+            _ => put(key, self.text(read).as_deref().map(str::as_bytes)),
+        }
+    }
+
+    fn ip(&self, read: &Read) -> Option<IpAddr> {
+        match read {
+            Read::DestinationIp => self.facts().destination.map(|to| to.ip()),
+            Read::SourceIp => self.facts().source_ip,
+            _ => None,
+        }
+    }
+
+    fn number(&self, read: &Read) -> Option<i64> {
+        match read {
+            Read::DestinationPort => self.facts().destination.map(|to| to.port().into()),
+            Read::HopCount => Some(i64::try_from(self.facts().chain.count()).unwrap_or(i64::MAX)),
+            _ => None,
+        }
+    }
+
+    fn text(&self, read: &Read) -> Option<Cow<'_, str>> {
+        match read {
+            Read::Origin => self.origin().map(|id| id.as_str().into()),
+            Read::Sni => self.facts().sni.map(Cow::Borrowed),
+            _ => http_text(read, self.http()?),
+        }
+    }
+
+    /// Whether the request is known to have crossed this workload, the caller among them.
+    fn has_come_through(&self, id: &str) -> bool {
+        let behind = self.facts().chain.hops().iter().map(AsRef::as_ref);
+        self.caller().into_iter().chain(behind).any(|workload| workload.credential().id().as_str() == id)
     }
 }
 
-fn put_http(read: &Read, http: &Http<'_>, key: &mut Vec<u8>) {
+fn http_text<'h>(read: &Read, http: &Http<'h>) -> Option<Cow<'h, str>> {
     match read {
-        Read::GrpcMethod => put(key, http.grpc().map(|grpc| grpc.method.as_bytes())),
-        Read::GrpcService => put(key, http.grpc().map(|grpc| grpc.service.as_bytes())),
+        Read::GrpcMethod => http.grpc().map(|grpc| grpc.method.into()),
+        Read::GrpcService => http.grpc().map(|grpc| grpc.service.into()),
         Read::Header(name) => match http.headers.one(name) {
-            HeaderValue::One(text) => put(key, Some(text.as_bytes())),
-            HeaderValue::Absent | HeaderValue::Many | HeaderValue::NotText => put(key, None),
+            HeaderValue::One(text) => Some(text.into()),
+            HeaderValue::Absent | HeaderValue::Many | HeaderValue::NotText => None,
         },
-        Read::Host => put(key, Some(http.host.as_bytes())),
-        Read::Path => {
-            put_length(key, Some(http.path.as_received().len()));
-            http.path.write_normal(key);
-        }
-        Read::Protocol => put(key, Some(http.protocol.as_bytes())),
-        Read::Query => put(key, http.query.map(str::as_bytes)),
+        Read::Host => Some(http.host.into()),
+        // Its normal form is its own, but for escapes.
+        Read::Path => Some(http.path.normal()),
+        Read::Protocol => Some(http.protocol.into()),
+        Read::Query => http.query.map(Cow::Borrowed),
         Read::QueryParameter(name) => match http.query_parameter(name) {
-            QueryValue::One(text) => put(key, Some(text.as_bytes())),
-            QueryValue::Absent | QueryValue::Ambiguous => put(key, None),
+            QueryValue::One(text) => Some(text),
+            QueryValue::Absent | QueryValue::Ambiguous => None,
         },
-        Read::Scheme => put(key, Some(http.scheme.as_bytes())),
-        _ => {}
+        Read::Scheme => Some(http.scheme.into()),
+        _ => None,
+    }
+}
+
+/// Whether the fact is there, then its class. How long that is, the reading says.
+fn put_class<V>(value: Option<V>, key: &mut Vec<u8>, put: impl FnOnce(V, &mut Vec<u8>)) {
+    key.push(value.is_some().into());
+    if let Some(value) = value {
+        put(value, key);
     }
 }
 

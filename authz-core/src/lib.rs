@@ -10,6 +10,7 @@ pub mod hops;
 pub mod identity;
 pub mod key;
 pub mod plan;
+pub mod reading;
 pub mod reason;
 pub mod revocation;
 pub mod scope;

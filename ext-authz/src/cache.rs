@@ -5,6 +5,7 @@ use std::{cell::RefCell, collections::HashSet, sync::Arc, time::Duration};
 use authz_core::{
     decision::Decision,
     gate::Admitted,
+    reading::Reading,
     scope::{Scope, Scopes},
     time::Timestamp,
 };
@@ -48,18 +49,26 @@ impl DecisionCache {
     /// The decision kept for requests like this one, or that of `evaluate`, which runs once for all who wait.
     ///
     /// A decision that no longer holds at `now` is replaced.
-    pub fn get_with(&self, admitted: &Admitted<'_>, now: Timestamp, evaluate: impl FnOnce() -> Decision) -> Answer {
+    ///
+    /// `reading` is that of this caller and operation under the plan it was admitted under.
+    pub fn get_with(
+        &self,
+        admitted: &Admitted<'_>,
+        reading: &Reading,
+        now: Timestamp,
+        evaluate: impl FnOnce() -> Decision,
+    ) -> Answer {
         let mut key = KEY.take();
-        admitted.write_key(&mut key);
+        admitted.write_key(reading, &mut key);
         let answer = self.by_key(&key, now, evaluate, || rests_on(admitted));
         KEY.replace(key);
         answer
     }
 
     /// The decision kept for requests like this one, if it still holds at `now`.
-    pub fn get(&self, admitted: &Admitted<'_>, now: Timestamp) -> Option<Answer> {
+    pub fn get(&self, admitted: &Admitted<'_>, reading: &Reading, now: Timestamp) -> Option<Answer> {
         let mut key = KEY.take();
-        admitted.write_key(&mut key);
+        admitted.write_key(reading, &mut key);
         let kept = self.entries.get(key.as_slice()).filter(|kept| kept.decision.holds_at(now));
         KEY.replace(key);
         kept.map(|kept| Answer { decision: kept.decision, cached: true })

@@ -4,12 +4,14 @@
 
 mod compile;
 mod compiled;
+mod constants;
 mod context;
 pub mod control;
 mod directory;
 mod evaluation;
 mod files;
 mod index;
+mod lazy;
 mod problem;
 mod reads;
 mod report;
@@ -22,7 +24,7 @@ mod watch;
 
 pub use self::{
     compile::compile,
-    compiled::CompiledPolicies,
+    compiled::{CompiledPolicies, Question},
     files::{PolicyError, PolicyFiles, Unreadable, load},
     problem::{InvalidPolicies, Position, Problem},
     report::{Report, report, report_control},

@@ -13,6 +13,7 @@ use crate::{
     hops::{Chain, Reach},
     identity::{Credential, Digest, IssuerSerial, SpiffeId},
     plan::{Plan, PolicyDigest, Read, Rules},
+    reading::{Reading, Test, Use, Uses},
     revocation::RevocationSet,
     time::Timestamp,
 };
@@ -39,7 +40,12 @@ struct Sample {
 type Fact = Option<String>;
 
 impl Sample {
+    /// The key with everything whole that is read under `plan`.
     fn key(&self, plan: &Plan) -> Option<Vec<u8>> {
+        self.key_by(plan, &Reading::of(plan.reads().iter().cloned().collect()))
+    }
+
+    fn key_by(&self, plan: &Plan, reading: &Reading) -> Option<Vec<u8>> {
         let revocations = RevocationSet::default();
         let caller = self.caller();
         let http = Http::new(self.method, &self.target, self.host, self.scheme, self.protocol, &self.headers);
@@ -53,8 +59,8 @@ impl Sample {
         };
         let admitted = Gate::new(&revocations, plan).admit(&facts, Timestamp::from_millis(1)).ok()?;
         let (mut key, mut reused) = (Vec::new(), b"what was in the buffer before".to_vec());
-        admitted.write_key(&mut key);
-        admitted.write_key(&mut reused);
+        admitted.write_key(reading, &mut key);
+        admitted.write_key(reading, &mut reused);
         assert_eq!(key, reused);
         Some(key)
     }
@@ -231,6 +237,85 @@ fn what_is_absent_is_not_what_is_empty() {
     for (at, key) in keys.iter().enumerate() {
         assert_eq!(keys.iter().position(|other| other == key), Some(at));
     }
+}
+
+/// Tests of every kind, on every kind of fact; and what they say of the fact as a policy sees it.
+fn passes(test: &Test, read: &Read, fact: &str, sample: &Sample) -> bool {
+    match test {
+        Test::AtMost(most) => fact.parse::<i64>().unwrap() <= *most,
+        Test::Contains(id) => sample.hops.iter().chain([&sample.id]).any(|hop| **hop == **id),
+        Test::Equals(wanted) => fact == &**wanted,
+        Test::InRange(range) => range.contains(fact.parse::<IpAddr>().unwrap().to_canonical()),
+        Test::Like(pattern) => {
+            assert_ne!(*read, Read::Hops);
+            pattern.matches(fact)
+        }
+    }
+}
+
+fn tests_of(read: &Read) -> Vec<Test> {
+    let parsed = |texts: &[&str]| texts.iter().map(|text| Test::parse(text).unwrap()).collect();
+    match read {
+        Read::DestinationIp | Read::SourceIp => parsed(&["in-range:10.0.0.0/31", "in-range:10.0.0.1", "in-range:::/0"]),
+        Read::DestinationPort => parsed(&["at-most:80", "at-most:79"]),
+        Read::HopCount => parsed(&["at-most:1", "at-most:2"]),
+        Read::Hops => parsed(&["contains:spiffe://td/h", "contains:spiffe://td/a"]),
+        Read::Origin => parsed(&["equals:spiffe://td/a"]),
+        Read::HopsComplete => vec![],
+        _ => parsed(&["equals:a", "like:a*", "like:*a", "like:/*a*b", "equals:/%C3%A9", "like:HTTP/2*", "equals:"]),
+    }
+}
+
+prop_compose! {
+    fn uses()(chosen in vec((select(reads()), any::<u8>()), 0..6)) -> Uses {
+        let mut uses = Uses::default();
+        for (read, which) in chosen {
+            let tests = tests_of(&read);
+            match usize::from(which) % (tests.len() + 2) {
+                0 => uses.whole(read),
+                1 => uses.presence(read),
+                at => uses.test(read, tests[at - 2].clone()),
+            }
+        }
+        uses
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(5000))]
+
+    #[test]
+    fn keys_are_equal_exactly_if_every_test_says_the_same((one, other) in pair(), uses in uses()) {
+        let said = |sample: &Sample| {
+            let facts = uses.iter().map(|(read, used)| {
+                let fact = sample.fact(read);
+                match used {
+                    // Of what has no tests of its own, that it is there is all that can be asked.
+                    Use::Tests(tests) if *read != Read::HopsComplete => {
+                        let passed = fact.as_ref().map(|fact| tests.iter().map(|test| passes(test, read, fact, sample)).collect());
+                        (None, passed)
+                    }
+                    _ => (Some(fact), None),
+                }
+            });
+            (sample.id, sample.method, facts.collect::<Vec<(Option<Fact>, Option<Vec<bool>>)>>())
+        };
+        let plan = Plan::new(PolicyDigest([0; 32]), uses.iter().map(|(read, _)| read.clone()), Rules::default());
+        let reading = Reading::of(uses.clone());
+        if let (Some(first), Some(second)) = (one.key_by(&plan, &reading), other.key_by(&plan, &reading)) {
+            prop_assert_eq!(first == second, said(&one) == said(&other));
+        }
+    }
+}
+
+#[test]
+fn a_test_that_does_not_fit_its_fact_makes_it_enter_whole() {
+    let mut uses = Uses::default();
+    uses.test(Read::Path, Test::AtMost(3));
+    let plan = Plan::new(PolicyDigest([0; 32]), [Read::Path], Rules::default());
+    let key =
+        |target: &str| Sample { target: target.into(), ..plain() }.key_by(&plan, &Reading::of(uses.clone())).unwrap();
+    assert_ne!(key("/a"), key("/b"));
 }
 
 #[test]

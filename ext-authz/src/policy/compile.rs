@@ -23,7 +23,7 @@ use super::{
     shape::Shape,
     source::{Source, Sources},
     statement::{self, Conditions, Statement},
-    vocabulary::{BUILT_IN_SCHEMA, Reach, Vocabulary},
+    vocabulary::{BUILT_IN_SCHEMA, CONNECTION, Reach, Vocabulary},
 };
 
 /// Compiles a policy set.
@@ -232,14 +232,17 @@ fn assemble(
     warnings.extend(statements.iter().filter_map(|statement| admits_strangers(statement, &vocabulary)));
     warnings.extend(missing::warnings(statements, sources.entities.as_ref(), &vocabulary, &directory));
     let rules = Rules { judge_unverified, refuse_path_parameters: sources.refuse_path_parameters };
-    let plan = Plan::new(sources.digest(&schema.text), reads.facts.iter().cloned(), rules);
+    let read = reads.facts.iter().map(|(read, _)| read.clone());
+    let plan = Plan::new(sources.digest(&schema.text), read, rules);
     let common = common(&directory, &reads)?;
+    let methods = methods(&vocabulary, plan.reads());
+    let indexes = Indexes { workloads: index, strangers };
     Ok(CompiledPolicies {
-        methods: methods(&vocabulary, plan.reads()),
         service: directory.service().clone(),
         permits_connections: what_permits_reach(statements, &vocabulary).connections,
         reads_chain: plan.reads().iter().any(|read| matches!(read, Read::Hops | Read::Origin)),
-        callers: Callers::new(directory, vocabulary.types, Indexes { workloads: index, strangers }, common),
+        callers: Callers::new(directory, vocabulary.types, indexes, common, methods.len()),
+        methods,
         names: names(statements),
         size: Size { all: statements.len(), applicable: count },
         limits: Limits { allow: sources.limit_millis, deny: sources.deny_limit_millis },
@@ -265,14 +268,16 @@ fn applicable(
         if scope.is_none() && strange.is_none() {
             continue;
         }
+        let mut reads = Reads::default();
         match &statement.conditions {
             Conditions::Absent => {}
-            Conditions::Known(policy) => found.reads.add(policy, &shapes),
-            Conditions::Opaque => found.reads.everything(&shapes),
+            Conditions::Known(policy) => reads.add(policy, &shapes),
+            Conditions::Opaque => reads.everything(&shapes),
         }
+        found.reads.join(&reads);
         found.judge_unverified |= strange.is_some() && statement.policy.effect() == Effect::Permit;
-        scope.map_or(Ok(()), |scope| workloads.add(&statement.policy, scope))?;
-        strange.map_or(Ok(()), |scope| strangers.add(&statement.policy, scope))?;
+        scope.map_or(Ok(()), |scope| workloads.add(&statement.policy, &reads.facts, scope))?;
+        strange.map_or(Ok(()), |scope| strangers.add(&statement.policy, &reads.facts, scope))?;
         found.count += 1;
     }
     Ok(Applicable { index: workloads.build(), strangers: strangers.build(), ..found })
@@ -290,11 +295,12 @@ fn common(directory: &Directory, reads: &Reads) -> Result<Entities, Unexpected> 
 }
 
 fn methods(vocabulary: &Vocabulary, reads: &[Read]) -> HashMap<Box<str>, Method> {
-    let method = |method: &super::vocabulary::Method| Method {
-        action: method.action.clone(),
-        context: method.context.only(reads),
-    };
-    vocabulary.methods.iter().map(|(name, known)| (name.clone(), method(known))).collect()
+    let numbered = vocabulary.methods.iter().enumerate();
+    let method = numbered.map(|(number, (name, known))| {
+        let (action, context) = (known.action.clone(), known.context.only(reads));
+        (name.clone(), Method { number, is_connection: **name == *CONNECTION, action, context })
+    });
+    method.collect()
 }
 
 fn names(statements: &[Statement<'_>]) -> HashMap<cedar_policy::PolicyId, Name> {

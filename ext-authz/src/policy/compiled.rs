@@ -7,16 +7,20 @@ use authz_core::{
     facts::Unverified,
     gate::{Admitted, Principal},
     plan::{Plan, PolicyDigest},
+    reading::Reading,
     reason::Reason,
     time::Timestamp,
 };
-use cedar_policy::{EntityUid, PolicyId, Request};
+use cedar_policy::{Entities, EntityUid, PolicyId, Request};
 
-use self::{callers::Callers, error_log::ErrorLog};
+use self::{
+    callers::{CallerView, Callers},
+    error_log::ErrorLog,
+};
 use super::{
     context,
     evaluation::{Findings, evaluate},
-    problem::Problem,
+    problem::{Problem, Unexpected},
     shape::Shape,
     vocabulary::CONNECTION,
 };
@@ -41,8 +45,25 @@ pub struct CompiledPolicies {
     pub(super) errors: ErrorLog,
 }
 
+/// What policies are asked about one request.
+pub struct Question<'p> {
+    asked: Result<(&'p Method, Arc<CallerView>), Reason>,
+    reading: Arc<Reading>,
+}
+
+impl Question<'_> {
+    /// How the facts of the request become a key.
+    pub fn reading(&self) -> &Arc<Reading> {
+        &self.reading
+    }
+}
+
 /// How requests with one method are asked about.
 pub(super) struct Method {
+    /// Its place among all.
+    pub number: usize,
+    /// Whether it stands for connections.
+    pub is_connection: bool,
     pub action: EntityUid,
     /// Only what is in the key: what is not there can't make a cached decision differ from a fresh one.
     pub context: Shape,
@@ -107,16 +128,45 @@ impl CompiledPolicies {
         &self.warnings
     }
 
+    /// What policies are to be asked about an admitted request, and how its facts become a key. Allocates nothing for a caller
+    /// that asked before.
+    pub fn question<'p>(&'p self, admitted: &Admitted<'_>) -> Question<'p> {
+        let unasked = |reason| Question { asked: Err(reason), reading: Arc::default() };
+        let is_connection = admitted.http().is_none();
+        if is_connection && !self.permits_connections {
+            return unasked(Reason::NoPermit);
+        }
+        let operation = admitted.http().map_or(CONNECTION, |http| http.method);
+        let Some(method) = self.methods.get(operation) else { return unasked(Reason::MethodUnknown) };
+        match self.callers.of(admitted) {
+            Ok(caller) => Question { reading: caller.reading(method), asked: Ok((method, caller)) },
+            Err(error) => unasked(internal("caller", &*error)),
+        }
+    }
+
     /// Decides an admitted request while the view of the log is as it should be. It holds until the limit of the
     /// configuration, and not beyond the caller's credential.
     pub fn evaluate(&self, admitted: &Admitted<'_>, id: DecisionId, now: Timestamp) -> Decision {
         self.evaluate_on_view(admitted, id, now, 0)
     }
 
-    /// As [`CompiledPolicies::evaluate`], on a view of the log that is `view_age` milliseconds old. Unless that is 0 it
-    /// must not be reused: no key holds it.
+    /// As [`CompiledPolicies::evaluate`], on a view of the log that is `view_age` milliseconds old; see
+    /// [`CompiledPolicies::answer`].
     pub fn evaluate_on_view(&self, admitted: &Admitted<'_>, id: DecisionId, now: Timestamp, view_age: i64) -> Decision {
-        let (reason, policies) = self.judge(admitted, now, view_age);
+        self.answer(&self.question(admitted), admitted, id, now, view_age)
+    }
+
+    /// Decides what was [asked](Self::question) about the same request, on a view of the log that is `view_age` milliseconds
+    /// old. Unless that is 0 it must not be reused: no key holds it.
+    pub fn answer(
+        &self,
+        question: &Question<'_>,
+        admitted: &Admitted<'_>,
+        id: DecisionId,
+        now: Timestamp,
+        view_age: i64,
+    ) -> Decision {
+        let (reason, policies) = self.judge(question, admitted, now, view_age);
         let caller = match admitted.principal() {
             Principal::Unverified(unverified) => return decide_unverified(unverified, id, reason, policies),
             Principal::Workload(caller) => caller,
@@ -133,44 +183,45 @@ impl CompiledPolicies {
         }
     }
 
-    fn judge(&self, admitted: &Admitted<'_>, now: Timestamp, view_age: i64) -> Judgement {
-        let is_connection = admitted.http().is_none();
-        if is_connection && !self.permits_connections {
-            return nobody(Reason::NoPermit);
-        }
-        let operation = admitted.http().map_or(CONNECTION, |http| http.method);
-        let Some(method) = self.methods.get(operation) else { return nobody(Reason::MethodUnknown) };
-        let caller = match self.callers.of(admitted, self.reads_chain) {
-            Ok(caller) => caller,
-            Err(error) => return internal("caller", &*error),
+    fn judge(&self, question: &Question<'_>, admitted: &Admitted<'_>, now: Timestamp, view_age: i64) -> Judgement {
+        let (method, caller) = match &question.asked {
+            Ok((method, caller)) => (*method, caller),
+            Err(reason) => return nobody(*reason),
         };
-        let mut candidates =
-            caller.policies.iter().flat_map(|bucket| bucket.of_action(&method.action, is_connection)).peekable();
+        let mut candidates = caller.candidates(method).map(|it| &it.policies).peekable();
         if candidates.peek().is_none() {
             return nobody(Reason::NoPermit);
         }
-        let source = context::Source { admitted, types: self.callers.types(), view_age };
-        let context = match context::build(&method.context, source) {
-            Ok(context) => context,
-            Err(error) => return internal("context", &error),
-        };
-        match Request::new(caller.uid.clone(), method.action.clone(), self.service.clone(), context, None) {
-            Ok(request) => self.conclude(evaluate(candidates, &request, &caller.entities), now),
-            Err(error) => internal("request", &error),
+        match self.cedar_request(question, method, caller, admitted, view_age) {
+            Ok((request, entities)) => self.conclude(evaluate(candidates, &request, &entities), now),
+            Err(error) => nobody(internal("request", &*error)),
         }
+    }
+
+    /// The request as Cedar sees it, with every entity that it can touch.
+    fn cedar_request(
+        &self,
+        question: &Question<'_>,
+        method: &Method,
+        caller: &Arc<CallerView>,
+        admitted: &Admitted<'_>,
+        view_age: i64,
+    ) -> Result<(Request, Entities), Arc<Unexpected>> {
+        let source = context::Source { admitted, types: self.callers.types(), reading: &question.reading, view_age };
+        let context = context::build(&method.context, source)?;
+        let hops = admitted.facts().chain.hops();
+        let with_hops = (self.reads_chain && !hops.is_empty()).then(|| self.callers.with_hops(caller, hops));
+        let entities = with_hops.transpose()?.as_ref().unwrap_or(caller).entities.clone();
+        let request = Request::new(caller.uid.clone(), method.action.clone(), self.service.clone(), context, None);
+        Ok((request.map_err(Unexpected::of)?, entities))
     }
 
     /// How many policies a request is evaluated against.
     #[cfg(test)]
     pub(super) fn candidates(&self, admitted: &Admitted<'_>) -> usize {
-        let caller = self.callers.of(admitted, false).unwrap();
-        let action = &self.methods[admitted.http().unwrap().method].action;
-        caller
-            .policies
-            .iter()
-            .flat_map(|bucket| bucket.of_action(action, false))
-            .map(cedar_policy::PolicySet::num_of_policies)
-            .sum()
+        let caller = self.callers.of(admitted).unwrap();
+        let method = &self.methods[admitted.http().unwrap().method];
+        caller.candidates(method).map(|it| it.policies.num_of_policies()).sum()
     }
 
     fn conclude(&self, findings: Findings, now: Timestamp) -> Judgement {
@@ -206,7 +257,7 @@ fn nobody(reason: Reason) -> Judgement {
     (reason, Arc::from([]))
 }
 
-fn internal(what: &str, error: &dyn std::error::Error) -> Judgement {
+fn internal(what: &str, error: &dyn std::error::Error) -> Reason {
     tracing::error!(%error, "request denied: its {what} could not be built");
-    nobody(Reason::Internal)
+    Reason::Internal
 }

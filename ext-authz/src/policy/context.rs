@@ -6,6 +6,7 @@ use authz_core::{
     facts::{HeaderValue, Http, QueryValue},
     gate::Admitted,
     plan::Read,
+    reading::Reading,
 };
 use cedar_policy::{Context, RestrictedExpression};
 
@@ -20,6 +21,8 @@ use super::{
 pub(super) struct Source<'a> {
     pub admitted: &'a Admitted<'a>,
     pub types: &'a Types,
+    /// What is in the key: only that may be seen.
+    pub reading: &'a Reading,
     /// Milliseconds; 0 in every decision that may be reused.
     pub view_age: i64,
 }
@@ -51,11 +54,12 @@ fn value(shape: &Shape, source: Source<'_>) -> Result<Option<RestrictedExpressio
     }
 }
 
-fn fact_value(fact: &Fact, Source { admitted, types, view_age }: Source<'_>) -> Option<RestrictedExpression> {
+fn fact_value(fact: &Fact, Source { admitted, types, reading, view_age }: Source<'_>) -> Option<RestrictedExpression> {
     let read = match fact {
         Fact::ViewAge => return Some(RestrictedExpression::new_long(view_age)),
         Fact::Method => return admitted.http().map(|http| text(http.method)),
-        Fact::Read(read) => read,
+        Fact::Read(read) if reading.has(read) => read,
+        Fact::Read(_) => return None,
     };
     let (facts, chain) = (admitted.facts(), admitted.facts().chain);
     match read {

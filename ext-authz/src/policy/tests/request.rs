@@ -105,7 +105,7 @@ impl TestRequest {
 
     pub fn key(&self, policies: &CompiledPolicies) -> Vec<u8> {
         let mut key = Vec::new();
-        self.admitted(policies.plan(), |admitted| admitted.write_key(&mut key));
+        self.admitted(policies.plan(), |admitted| admitted.write_key(policies.question(admitted).reading(), &mut key));
         key
     }
 }

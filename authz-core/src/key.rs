@@ -3,11 +3,12 @@
 use std::{borrow::Cow, net::IpAddr};
 
 use crate::{
-    facts::{HeaderValue, Http, QueryValue},
+    facts::{Caller, HeaderValue, Http, QueryValue},
     gate::{Admitted, Principal},
-    identity::SpiffeId,
+    identity::{Credential, SpiffeId},
     plan::Read,
     reading::{How, Reading},
+    time::Timestamp,
 };
 
 impl Admitted<'_> {
@@ -54,9 +55,12 @@ impl Admitted<'_> {
         let chain = self.facts().chain;
         match read {
             Read::DestinationIp | Read::SourceIp => put_ip(key, self.ip(read)),
-            Read::DestinationPort | Read::HopCount => {
+            Read::CredentialNotAfter => put_moment(key, self.caller().map(|it| it.credential().not_after())),
+            Read::CredentialNotBefore => put_moment(key, self.caller().map(|it| it.credential().not_before())),
+            Read::CredentialLifetime | Read::DestinationPort | Read::HopCount => {
                 put(key, self.number(read).map(i64::to_le_bytes).as_ref().map(|bytes| &bytes[..]));
             }
+            Read::HopCredentials => self.put_validities(key),
             Read::Hops => {
                 put_number(key, Some(chain.count()));
                 chain.hops().iter().for_each(|hop| put_id(key, Some(hop.credential().id())));
@@ -73,6 +77,17 @@ impl Admitted<'_> {
         }
     }
 
+    /// The caller's own counts too: it is that of the origin, if nobody stands behind.
+    fn put_validities(&self, key: &mut Vec<u8>) {
+        let hops = self.facts().chain.hops();
+        put_number(key, Some(hops.len()));
+        let all = self.caller().into_iter().chain(hops.iter().map(AsRef::as_ref));
+        for credential in all.map(Caller::credential) {
+            put_moment(key, Some(credential.not_before()));
+            put_moment(key, Some(credential.not_after()));
+        }
+    }
+
     fn ip(&self, read: &Read) -> Option<IpAddr> {
         match read {
             Read::DestinationIp => self.facts().destination.map(|to| to.ip()),
@@ -83,6 +98,7 @@ impl Admitted<'_> {
 
     fn number(&self, read: &Read) -> Option<i64> {
         match read {
+            Read::CredentialLifetime => self.caller().map(|it| lifetime(it.credential())),
             Read::DestinationPort => self.facts().destination.map(|to| to.port().into()),
             Read::HopCount => Some(i64::try_from(self.facts().chain.count()).unwrap_or(i64::MAX)),
             _ => None,
@@ -102,6 +118,15 @@ impl Admitted<'_> {
         let behind = self.facts().chain.hops().iter().map(AsRef::as_ref);
         self.caller().into_iter().chain(behind).any(|workload| workload.credential().id().as_str() == id)
     }
+}
+
+/// Milliseconds from the first moment of a credential to its last.
+fn lifetime(credential: &Credential) -> i64 {
+    i64::try_from(credential.not_after().millis_since(credential.not_before())).unwrap_or(i64::MAX)
+}
+
+fn put_moment(key: &mut Vec<u8>, at: Option<Timestamp>) {
+    put(key, at.map(|at| at.as_millis().to_le_bytes()).as_ref().map(<[u8; 8]>::as_slice));
 }
 
 fn http_text<'h>(read: &Read, http: &Http<'h>) -> Option<Cow<'h, str>> {

@@ -70,7 +70,9 @@ impl How {
         let Use::Tests(tests) = used else { return Self::Whole };
         let class = match read {
             Read::DestinationIp | Read::SourceIp => IpClass::of(tests).map(Self::Ip),
-            Read::DestinationPort | Read::HopCount => NumberClass::of(tests).map(Self::Number),
+            Read::CredentialLifetime | Read::DestinationPort | Read::HopCount => {
+                NumberClass::of(tests).map(Self::Number)
+            }
             Read::Hops => MemberClass::of(tests).map(Self::Members),
             Read::GrpcMethod
             | Read::GrpcService
@@ -83,7 +85,7 @@ impl How {
             | Read::QueryParameter(_)
             | Read::Scheme
             | Read::Sni => TextClass::of(tests).map(Self::Text),
-            Read::HopsComplete => None,
+            Read::CredentialNotAfter | Read::CredentialNotBefore | Read::HopCredentials | Read::HopsComplete => None,
         };
         class.unwrap_or(Self::Whole)
     }

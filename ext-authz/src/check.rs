@@ -188,3 +188,6 @@ fn refused(decision: Decision, live: Option<Live<'_>>, standing: Standing) -> Ou
 fn fresh_id() -> DecisionId {
     DecisionId(Uuid::now_v7().as_u128())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Cedar: from files to decisions. It reads, checks, indexes and evaluates policies; it admits nobody and caches no decision.
 //!
-//! Direction inside: `problem, source → statement, vocabulary → directory, reads, index → compiled → compile → files → report, watch`.
+//! Direction inside: `problem, lifetime, source → statement, vocabulary → directory, reads, index → compiled → compile → files → report, watch`.
 
 mod compile;
 mod compiled;
@@ -12,6 +12,7 @@ mod evaluation;
 mod files;
 mod index;
 mod lazy;
+mod lifetime;
 mod problem;
 mod reads;
 mod report;
@@ -26,6 +27,7 @@ pub use self::{
     compile::compile,
     compiled::{CompiledPolicies, Question},
     files::{PolicyError, PolicyFiles, Unreadable, load},
+    lifetime::{TimeZone, UnknownTimeZone},
     problem::{InvalidPolicies, Position, Problem},
     report::{Report, report, report_control},
     source::{Source, Sources},

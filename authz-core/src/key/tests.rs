@@ -8,7 +8,7 @@ use std::{
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
 use crate::{
-    facts::{Caller, Facts, HeaderValue, Headers, Http, Presented},
+    facts::{Caller, Facts, HeaderValue, Headers, Http, NoHeaders, Presented},
     gate::Gate,
     hops::{Chain, Reach},
     identity::{Credential, Digest, IssuerSerial, SpiffeId},
@@ -73,8 +73,14 @@ impl Sample {
         let id = SpiffeId::parse(id).unwrap();
         let serial = IssuerSerial::new("CN=root", &format!("1{:x}", self.certificate)).unwrap();
         let digest = Digest::from_bytes([self.certificate; 32]);
-        let ends = Timestamp::from_millis(100 + u64::from(self.certificate));
-        Caller::verified(Credential::new(id, digest, serial, Timestamp::default(), ends).unwrap())
+        let (begins, ends) = self.validity();
+        Caller::verified(Credential::new(id, digest, serial, begins, ends).unwrap())
+    }
+
+    /// Some begin, some end, and some last as others do.
+    fn validity(&self) -> (Timestamp, Timestamp) {
+        let (begins, ends) = [(0, 100), (0, 101), (1, 101), (1, 100)][usize::from(self.certificate)];
+        (Timestamp::from_millis(begins), Timestamp::from_millis(ends))
     }
 
     /// Everything that policies read under `plan`, one by one.
@@ -89,7 +95,13 @@ impl Sample {
         let (path, query) =
             self.target.split_once('?').map_or((&*self.target, None), |(path, query)| (path, Some(query)));
         let complete = self.reach == Reach::Origin;
+        let (begins, ends) = self.validity();
         match read {
+            Read::CredentialLifetime => Some((ends.as_millis() - begins.as_millis()).to_string()),
+            Read::CredentialNotAfter => Some(ends.as_millis().to_string()),
+            Read::CredentialNotBefore => Some(begins.as_millis().to_string()),
+            // Here all are of one issue.
+            Read::HopCredentials => Some(format!("{} {begins:?} {ends:?}", self.hops.len())),
             Read::DestinationIp => self.destination.map(|to| to.ip().to_string()),
             Read::DestinationPort => self.destination.map(|to| to.port().to_string()),
             Read::HopCount => Some((self.hops.len() + 1).to_string()),
@@ -128,7 +140,7 @@ impl Sample {
 prop_compose! {
     fn sample()(
         id in select(vec!["spiffe://td/a", "spiffe://td/ab", "spiffe://td/a/b"]),
-        certificate in 0..2u8,
+        certificate in 0..4u8,
         method in select(vec!["GET", "G", "POST"]),
         target in select(vec!["/", "/a", "/a?", "/a?b", "/a/b", "/ab/b", "/ab", "/a?p=1", "/a?p=1&q=", "/a?q=1", "/a?p=", "/a?p=%31", "/%c3%a9", "/%C3%A9"]).prop_map(Into::into),
         host in select(vec!["", "a", "aa"]),
@@ -261,7 +273,8 @@ fn tests_of(read: &Read) -> Vec<Test> {
         Read::HopCount => parsed(&["at-most:1", "at-most:2"]),
         Read::Hops => parsed(&["contains:spiffe://td/h", "contains:spiffe://td/a"]),
         Read::Origin => parsed(&["equals:spiffe://td/a"]),
-        Read::HopsComplete => vec![],
+        Read::CredentialLifetime => parsed(&["at-most:99", "at-most:100"]),
+        read if never_tested(read) => vec![],
         _ => parsed(&["equals:a", "like:a*", "like:*a", "like:/*a*b", "equals:/%C3%A9", "like:HTTP/2*", "equals:"]),
     }
 }
@@ -291,7 +304,7 @@ proptest! {
                 let fact = sample.fact(read);
                 match used {
                     // Of what has no tests of its own, that it is there is all that can be asked.
-                    Use::Tests(tests) if *read != Read::HopsComplete => {
+                    Use::Tests(tests) if !never_tested(read) => {
                         let passed = fact.as_ref().map(|fact| tests.iter().map(|test| passes(test, read, fact, sample)).collect());
                         (None, passed)
                     }
@@ -308,6 +321,11 @@ proptest! {
     }
 }
 
+fn never_tested(read: &Read) -> bool {
+    use Read::{CredentialNotAfter, CredentialNotBefore, HopCredentials, HopsComplete};
+    matches!(read, CredentialNotAfter | CredentialNotBefore | HopCredentials | HopsComplete)
+}
+
 #[test]
 fn a_test_that_does_not_fit_its_fact_makes_it_enter_whole() {
     let mut uses = Uses::default();
@@ -320,8 +338,38 @@ fn a_test_that_does_not_fit_its_fact_makes_it_enter_whole() {
 
 #[test]
 fn a_renewed_certificate_finds_the_answers_of_its_predecessor() {
-    let plan = Plan::new(PolicyDigest([0; 32]), reads(), Rules::default());
+    let of_credentials =
+        [Read::CredentialLifetime, Read::CredentialNotAfter, Read::CredentialNotBefore, Read::HopCredentials];
+    let others = reads().into_iter().filter(|read| !of_credentials.contains(read));
+    let plan = Plan::new(PolicyDigest([0; 32]), others, Rules::default());
     assert_eq!(Sample { certificate: 1, ..plain() }.key(&plan), plain().key(&plan));
+}
+
+#[test]
+fn where_somebody_behind_has_another_certificate_the_key_is_another() {
+    let plan = Plan::new(PolicyDigest([0; 32]), [Read::HopCredentials], Rules::default());
+    let key = |first: u64, second: u64| {
+        let ids = [("spiffe://td/a", 9), ("spiffe://td/b", first), ("spiffe://td/c", second)];
+        let workloads = ids.map(|(id, ends)| workload(id, ends));
+        let chain = Chain::new(workloads[1..].to_vec(), Reach::Origin);
+        let http = Http::new("GET", "/", "a", "https", "HTTP/2", &NoHeaders);
+        let facts = Facts { chain: &chain, ..Facts::of_http(Presented::Verified(&workloads[0]), http) };
+        let mut key = Vec::new();
+        let (revocations, reading) =
+            (RevocationSet::default(), Reading::of([Read::HopCredentials].into_iter().collect()));
+        let gate = Gate::new(&revocations, &plan);
+        gate.admit(&facts, Timestamp::from_millis(1)).unwrap().write_key(&reading, &mut key);
+        key
+    };
+    assert_eq!(key(5, 6), key(5, 6));
+    assert!(key(5, 6) != key(6, 5) && key(5, 6) != key(5, 7) && key(5, 6) != key(7, 6));
+}
+
+fn workload(id: &str, ends: u64) -> Arc<Caller> {
+    let (begins, ends) = (Timestamp::default(), Timestamp::from_millis(ends));
+    let serial = IssuerSerial::new("CN=root", "1").unwrap();
+    let id = SpiffeId::parse(id).unwrap();
+    Caller::verified(Credential::new(id, Digest::from_bytes([0; 32]), serial, begins, ends).unwrap())
 }
 
 fn plain() -> Sample {

@@ -20,12 +20,14 @@ use self::{
 use super::{
     context,
     evaluation::{Findings, evaluate},
+    lifetime::{Lifetime, Lifetimes, Mention},
     problem::{Problem, Unexpected},
     shape::Shape,
     vocabulary::CONNECTION,
 };
 
 pub(super) mod callers;
+mod credentials;
 pub(super) mod error_log;
 
 /// Policies in force: checked, indexed, and with the plan of what they read.
@@ -42,6 +44,7 @@ pub struct CompiledPolicies {
     pub(super) size: Size,
     pub(super) warnings: Vec<Problem>,
     pub(super) limits: Limits,
+    pub(super) lifetimes: Lifetimes,
     pub(super) errors: ErrorLog,
 }
 
@@ -89,8 +92,22 @@ pub(super) struct Size {
     pub applicable: usize,
 }
 
-/// A verdict's reason and who determined it.
-type Judgement = (Reason, Arc<[Arc<str>]>);
+/// An admitted request, the moment of its decision, and how old the view of the log then is, in milliseconds.
+#[derive(Copy, Clone)]
+struct Asking<'a> {
+    admitted: &'a Admitted<'a>,
+    now: Timestamp,
+    view_age: i64,
+}
+
+/// What policies say.
+struct Judgement {
+    reason: Reason,
+    /// Who determined it.
+    policies: Arc<[Arc<str>]>,
+    /// The first moment at which they may say something else, though nothing changes but the time.
+    holds_until: Timestamp,
+}
 
 impl CompiledPolicies {
     /// How facts become a key under these policies.
@@ -128,6 +145,15 @@ impl CompiledPolicies {
         &self.warnings
     }
 
+    /// Which policies bound the lifetime of decisions, by name, and by which comparisons of facts of time; sorted.
+    pub fn lifetime_bounds(&self) -> Vec<(Arc<str>, Arc<str>)> {
+        let named = |id| self.names.get(id).map(|name| Arc::clone(&name.text));
+        let bounds = self.lifetimes.bounds();
+        let mut bounds: Vec<_> = bounds.filter_map(|(id, test)| Some((named(id)?, Arc::clone(&test.text)))).collect();
+        bounds.sort_unstable();
+        bounds
+    }
+
     /// What policies are to be asked about an admitted request, and how its facts become a key. Allocates nothing for a caller
     /// that asked before.
     pub fn question<'p>(&'p self, admitted: &Admitted<'_>) -> Question<'p> {
@@ -145,7 +171,8 @@ impl CompiledPolicies {
     }
 
     /// Decides an admitted request while the view of the log is as it should be. It holds until the limit of the
-    /// configuration, and not beyond the caller's credential.
+    /// configuration, not beyond the caller's credential, and not beyond the moment at which a policy that looks at the
+    /// time may say something else.
     pub fn evaluate(&self, admitted: &Admitted<'_>, id: DecisionId, now: Timestamp) -> Decision {
         self.evaluate_on_view(admitted, id, now, 0)
     }
@@ -166,7 +193,7 @@ impl CompiledPolicies {
         now: Timestamp,
         view_age: i64,
     ) -> Decision {
-        let (reason, policies) = self.judge(question, admitted, now, view_age);
+        let Judgement { reason, policies, holds_until } = self.judge(question, Asking { admitted, now, view_age });
         let caller = match admitted.principal() {
             Principal::Unverified(unverified) => return decide_unverified(unverified, id, reason, policies),
             Principal::Workload(caller) => caller,
@@ -176,24 +203,28 @@ impl CompiledPolicies {
             Reason::Permit => self.limits.allow,
             _ => self.limits.deny,
         };
-        let holds_until = now.saturating_add_millis(limit).min(caller.credential().not_after());
+        let holds_until = holds_until.min(now.saturating_add_millis(limit)).min(caller.credential().not_after());
         match reason {
             Reason::Permit => Decision::allow(id, policies, holds_until),
             denial => Decision::deny(id, denial, policies, holds_until),
         }
     }
 
-    fn judge(&self, question: &Question<'_>, admitted: &Admitted<'_>, now: Timestamp, view_age: i64) -> Judgement {
+    fn judge(&self, question: &Question<'_>, asking: Asking<'_>) -> Judgement {
         let (method, caller) = match &question.asked {
             Ok((method, caller)) => (*method, caller),
             Err(reason) => return nobody(*reason),
         };
-        let mut candidates = caller.candidates(method).map(|it| &it.policies).peekable();
-        if candidates.peek().is_none() {
+        let candidates = || caller.candidates(method).map(|it| &it.policies);
+        if candidates().next().is_none() {
             return nobody(Reason::NoPermit);
         }
-        match self.cedar_request(question, method, caller, admitted, view_age) {
-            Ok((request, entities)) => self.conclude(evaluate(candidates, &request, &entities), now),
+        let lifetime = self.lifetimes.of(candidates());
+        match self.cedar_request(question, method, caller, asking, &lifetime) {
+            Ok((request, entities)) => {
+                let judgement = self.conclude(evaluate(candidates(), &request, &entities), asking.now);
+                Judgement { holds_until: lifetime.holds_until(asking.admitted, asking.now), ..judgement }
+            }
             Err(error) => nobody(internal("request", &*error)),
         }
     }
@@ -204,14 +235,19 @@ impl CompiledPolicies {
         question: &Question<'_>,
         method: &Method,
         caller: &Arc<CallerView>,
-        admitted: &Admitted<'_>,
-        view_age: i64,
+        Asking { admitted, now, view_age }: Asking<'_>,
+        lifetime: &Lifetime<'_>,
     ) -> Result<(Request, Entities), Arc<Unexpected>> {
-        let source = context::Source { admitted, types: self.callers.types(), reading: &question.reading, view_age };
+        let (types, zone) = (self.callers.types(), self.lifetimes.zone());
+        let source = context::Source { admitted, types, reading: &question.reading, now, zone, view_age };
         let context = context::build(&method.context, source)?;
         let hops = admitted.facts().chain.hops();
         let with_hops = (self.reads_chain && !hops.is_empty()).then(|| self.callers.with_hops(caller, hops));
-        let entities = with_hops.transpose()?.as_ref().unwrap_or(caller).entities.clone();
+        let mut entities = with_hops.transpose()?.as_ref().unwrap_or(caller).entities.clone();
+        if lifetime.mentions(Mention::Credential) {
+            let chain = lifetime.mentions(Mention::Chain);
+            entities = self.callers.with_credentials(entities, admitted, now, chain)?;
+        }
         let request = Request::new(caller.uid.clone(), method.action.clone(), self.service.clone(), context, None);
         Ok((request.map_err(Unexpected::of)?, entities))
     }
@@ -226,12 +262,12 @@ impl CompiledPolicies {
 
     fn conclude(&self, findings: Findings, now: Timestamp) -> Judgement {
         match findings {
-            Findings::Forbidden(ids) => (Reason::Forbid, self.names(ids.iter())),
+            Findings::Forbidden(ids) => judgement(Reason::Forbid, self.names(ids.iter())),
             Findings::Failed(failures) => {
                 self.errors.report(&failures, now);
-                (Reason::PolicyError, self.names(failures.iter().map(|(id, _)| id)))
+                judgement(Reason::PolicyError, self.names(failures.iter().map(|(id, _)| id)))
             }
-            Findings::Permitted(ids) => (Reason::Permit, self.names(ids.iter())),
+            Findings::Permitted(ids) => judgement(Reason::Permit, self.names(ids.iter())),
             Findings::Silent => nobody(Reason::NoPermit),
         }
     }
@@ -253,8 +289,12 @@ fn decide_unverified(unverified: &Unverified, id: DecisionId, reason: Reason, po
     }
 }
 
+fn judgement(reason: Reason, policies: Arc<[Arc<str>]>) -> Judgement {
+    Judgement { reason, policies, holds_until: Timestamp::NEVER }
+}
+
 fn nobody(reason: Reason) -> Judgement {
-    (reason, Arc::from([]))
+    judgement(reason, Arc::from([]))
 }
 
 fn internal(what: &str, error: &dyn std::error::Error) -> Reason {

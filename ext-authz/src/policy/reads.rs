@@ -112,7 +112,7 @@ impl Reads {
                 // What is read through a workload rests on more than its identity.
                 Fact::Read(Read::Origin) if path.len() > 1 => return false,
                 Fact::Read(read) => facts.push(read),
-                Fact::Method | Fact::ViewAge => {}
+                Fact::Method | Fact::ViewAge | Fact::Time(_) => {}
             }
         }
         for read in facts {

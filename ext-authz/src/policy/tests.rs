@@ -6,9 +6,11 @@ mod context;
 mod decisions;
 mod differential;
 mod extensions;
+mod plain;
 mod refusals;
 mod request;
 mod robustness;
+mod time;
 mod watching;
 mod workloads;
 
@@ -25,6 +27,7 @@ fn sources(policies: &str) -> Sources {
         limit_millis: 60_000,
         deny_limit_millis: 5_000,
         refuse_path_parameters: false,
+        time_zone: TimeZone::utc(),
     }
 }
 

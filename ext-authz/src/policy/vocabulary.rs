@@ -26,7 +26,7 @@ pub use self::catalogue::{DeclaredFact, built_in_facts};
 pub(super) use self::{
     declarations::Declarations,
     schemas::Reach,
-    workload::{PATH, SEGMENTS, TRUST_DOMAIN, WorkloadAttributes},
+    workload::{CREDENTIAL, PATH, SEGMENTS, TRUST_DOMAIN, WorkloadAttributes},
 };
 
 /// The schema that is used unless the configuration names another.

@@ -7,12 +7,13 @@ use authz_core::{
     facts::{Caller, Unverified},
     gate::{Admitted, Principal},
     identity::SpiffeId,
+    time::Timestamp,
 };
 use cedar_policy::{Entities, Entity, EntityId, EntityUid, RestrictedExpression};
 use moka::sync::Cache;
 
 use crate::policy::{
-    compiled::Method,
+    compiled::{Method, credentials},
     context::address,
     directory::Directory,
     index::{ByAction, Candidates, Index},
@@ -111,6 +112,29 @@ impl Callers {
             entities = entities.add_entities(more, None).map_err(Unexpected::of)?;
         }
         Ok(Arc::new(CallerView { entities, ..view.clone() }))
+    }
+
+    /// Entities with the credentials of this request: that of whoever asks, and where policies look at them, those of the
+    /// whole `chain`.
+    pub fn with_credentials(
+        &self,
+        entities: Entities,
+        admitted: &Admitted<'_>,
+        now: Timestamp,
+        chain: bool,
+    ) -> Result<Entities, Unexpected> {
+        let hops = admitted.facts().chain.hops().iter().map(AsRef::as_ref).filter(|_| chain);
+        let workloads = admitted.caller().into_iter().chain(hops);
+        let mut seen = HashSet::new();
+        let mut changed = Vec::new();
+        for credential in workloads.map(Caller::credential) {
+            let uid = self.types.caller(credential.id().as_str());
+            // Who comes more than once has one entity: the credential nearest to us counts.
+            if let Some(entity) = entities.get(&uid).filter(|_| seen.insert(uid.clone())) {
+                changed.push(credentials::with(entity, credential, now)?);
+            }
+        }
+        entities.upsert_entities(changed, None).map_err(Unexpected::of)
     }
 
     /// Somebody who proved nothing, by address: `Unverified::"203.0.113.7"`. Not kept: there is no end of them.

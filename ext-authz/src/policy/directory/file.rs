@@ -10,7 +10,7 @@ use super::{automatic, inherited::Inherited};
 use crate::policy::{
     problem::{Position, Problem, with_causes},
     source::Source,
-    vocabulary::{Types, Vocabulary},
+    vocabulary::{CREDENTIAL, Types, Vocabulary},
 };
 
 /// What a file says.
@@ -152,6 +152,9 @@ fn complete(value: &mut Value, uid: &EntityUid, types: &Types, inherited: &Inher
     let whole = value.as_object_mut().ok_or_else(|| format!("{uid} is no JSON object"))?;
     let attributes = whole.entry("attrs").or_insert_with(|| Value::Object(Map::new()));
     let attributes = attributes.as_object_mut().ok_or_else(|| format!("attrs of {uid} is no JSON object"))?;
+    if attributes.contains_key(CREDENTIAL) {
+        return Err(format!("credential of {uid} is what its certificate says at each request; remove it"));
+    }
     for (name, automatic) in automatic::attributes(&id, types) {
         let automatic = automatic.json();
         let given = attributes.entry(name).or_insert_with(|| automatic.clone());

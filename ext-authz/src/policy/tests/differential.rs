@@ -1,23 +1,18 @@
 //! Random policy sets and requests: the index answers as Cedar does over all policies, and equal keys mean equal answers.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    net::IpAddr,
-};
+use std::{collections::HashMap, net::IpAddr};
 
-use authz_core::hops::Reach;
-use cedar_policy::{
-    Authorizer, Context, Entities, EntityUid, PolicyId, PolicySet, Request, RestrictedExpression, Schema,
-};
+use authz_core::{decision::Decision, hops::Reach};
 use proptest::prelude::*;
-use serde_json::json;
 
 use super::{
+    plain::plain,
     request::{TestRequest, said},
+    time::{conditions, moments, validity},
     *,
 };
 
-const ENTITIES: &str = r#"[
+pub const ENTITIES: &str = r#"[
   {"uid": {"type": "WorkloadPath", "id": "spiffe://td/a"}, "attrs": {}, "parents": [{"type": "WorkloadGroup", "id": "g"}]},
   {"uid": {"type": "WorkloadGroup", "id": "g"}, "attrs": {}, "parents": [{"type": "WorkloadGroup", "id": "h"}]},
   {"uid": {"type": "TrustDomain", "id": "ud"}, "attrs": {}, "parents": [{"type": "WorkloadGroup", "id": "h"}]},
@@ -27,7 +22,7 @@ const ENTITIES: &str = r#"[
 ]"#;
 
 /// The same without a file: what Cedar is given to compare with is written out by hand.
-const CALLERS: [(&str, &[&str]); 5] = [
+pub const CALLERS: [(&str, &[&str]); 5] = [
     ("spiffe://td/a", &["WorkloadPath::\"spiffe://td/a\"", "TrustDomain::\"td\""]),
     (
         "spiffe://td/a/b",
@@ -38,12 +33,33 @@ const CALLERS: [(&str, &[&str]); 5] = [
     ("spiffe://ud/a", &["WorkloadPath::\"spiffe://ud/a\"", "TrustDomain::\"ud\""]),
 ];
 
-fn one_of(texts: &'static [&'static str]) -> impl Strategy<Value = &'static str> {
+/// Beside what every mesh has: what this one reads of queries.
+pub const EXTENSION: &str = "type QueryParameters = { q?: String, r?: String };";
+
+pub fn in_berlin(text: &str) -> Sources {
+    let schema_extensions = vec![Source { name: "x.cedarschema".into(), text: EXTENSION.into() }];
+    let time_zone = TimeZone::parse("Europe/Berlin").unwrap();
+    Sources { schema_extensions, time_zone, ..with_entities(text, ENTITIES) }
+}
+
+pub fn one_of(texts: &'static [&'static str]) -> impl Strategy<Value = &'static str> {
     prop::sample::select(texts)
 }
 
 fn condition() -> impl Strategy<Value = String> {
-    let leaf = one_of(&[
+    let leaf = prop_oneof![3 => of_request(), 1 => conditions()].prop_map(str::to_owned);
+    leaf.prop_recursive(3, 8, 3, |inner| {
+        prop_oneof![
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} && {b})")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} || {b})")),
+            inner.clone().prop_map(|a| format!("!({a})")),
+            (inner.clone(), inner.clone(), inner).prop_map(|(a, b, c)| format!("(if {a} then {b} else {c})")),
+        ]
+    })
+}
+
+fn of_request() -> impl Strategy<Value = &'static str> {
+    one_of(&[
         "true",
         "context.http.path == \"/a\"",
         "context[\"http\"].path like \"/a*\"",
@@ -120,15 +136,6 @@ fn condition() -> impl Strategy<Value = String> {
         // Passes validation, fails when the path is /a.
         "9223372036854775807 + (if context.http.path == \"/a\" then 1 else 0) > 0",
     ])
-    .prop_map(str::to_owned);
-    leaf.prop_recursive(3, 8, 3, |inner| {
-        prop_oneof![
-            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} && {b})")),
-            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} || {b})")),
-            inner.clone().prop_map(|a| format!("!({a})")),
-            (inner.clone(), inner.clone(), inner).prop_map(|(a, b, c)| format!("(if {a} then {b} else {c})")),
-        ]
-    })
 }
 
 fn policy() -> impl Strategy<Value = String> {
@@ -170,11 +177,11 @@ fn policy() -> impl Strategy<Value = String> {
         })
 }
 
-fn policies() -> impl Strategy<Value = String> {
+pub fn policies() -> impl Strategy<Value = String> {
     prop::collection::vec(policy(), 1..12).prop_map(|policies| policies.join("\n"))
 }
 
-fn request() -> impl Strategy<Value = TestRequest> {
+pub fn request() -> impl Strategy<Value = TestRequest> {
     let ip = prop::option::of(prop::sample::select(vec![
         "10.1.2.3".parse::<IpAddr>().unwrap(),
         "192.0.2.1".parse().unwrap(),
@@ -195,20 +202,26 @@ fn request() -> impl Strategy<Value = TestRequest> {
         prop::collection::btree_map(header.0, header.1, 0..3),
         ip,
         prop::option::of(one_of(&["x.s", "y"])),
-        chain(),
+        (chain(), moments(), prop::collection::vec(validity(), 0..3)),
     )
-        .prop_map(|(caller, method, target, host, scheme, protocol, headers, ip, sni, chain)| TestRequest {
-            caller: caller.into(),
-            method: method.into(),
-            target: target.into(),
-            host: host.into(),
-            scheme: scheme.into(),
-            protocol: protocol.into(),
-            headers: headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
-            ip,
-            sni: sni.map(Into::into),
-            ..chain
-        })
+        .prop_map(
+            |(caller, method, target, host, scheme, protocol, headers, ip, sni, (chain, now, validities))| {
+                TestRequest {
+                    now,
+                    validities,
+                    caller: caller.into(),
+                    method: method.into(),
+                    target: target.into(),
+                    host: host.into(),
+                    scheme: scheme.into(),
+                    protocol: protocol.into(),
+                    headers: headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+                    ip,
+                    sni: sni.map(Into::into),
+                    ..chain
+                }
+            },
+        )
 }
 
 /// Who stands behind, and what was connected to.
@@ -223,142 +236,12 @@ fn chain() -> impl Strategy<Value = TestRequest> {
     })
 }
 
-/// What plain Cedar says over all policies, all entities and the whole context, with errors as denials.
-fn plain(text: &str, request: &TestRequest) -> String {
-    let policies: Vec<_> = text
-        .lines()
-        .enumerate()
-        .map(|(at, line)| cedar_policy::Policy::parse(Some(PolicyId::new(format!("{}", at + 1))), line).unwrap())
-        .collect();
-    let policies = PolicySet::from_policies(policies).unwrap();
-    let response = Authorizer::new().is_authorized(&plain_request(request), &policies, &plain_entities());
-    let names = |ids: Vec<&PolicyId>| {
-        let lines: BTreeSet<usize> = ids.into_iter().map(|id| AsRef::<str>::as_ref(id).parse().unwrap()).collect();
-        lines.into_iter().map(|line| format!("a.cedar:{line}")).collect::<Vec<_>>().join(", ")
-    };
-    let reasons: Vec<_> = response.diagnostics().reason().collect();
-    let failed: Vec<_> = response
-        .diagnostics()
-        .errors()
-        .map(|error| match error {
-            cedar_policy::AuthorizationError::PolicyEvaluationError(error) => error.policy_id(),
-        })
-        .collect();
-    match (response.decision(), reasons.is_empty(), failed.is_empty()) {
-        (cedar_policy::Decision::Deny, false, _) => format!("forbid by {}", names(reasons)),
-        (_, _, false) => format!("policy_error by {}", names(failed)),
-        (cedar_policy::Decision::Allow, _, true) => format!("permit by {}", names(reasons)),
-        (cedar_policy::Decision::Deny, true, true) => "no_permit".into(),
-    }
-}
-
-fn plain_entities() -> Entities {
-    let schema = plain_schema();
-    let others: Vec<serde_json::Value> = serde_json::from_str(ENTITIES).unwrap();
-    let others = others.into_iter().filter(|entity| entity["uid"]["type"] != "Workload");
-    let callers = CALLERS.iter().map(|(id, parents)| {
-        let (domain, path) = id.strip_prefix("spiffe://").unwrap().split_once('/').unwrap();
-        let uid = |text: &&str| text.parse::<EntityUid>().unwrap().to_json_value().unwrap();
-        json!({"uid": {"type": "Workload", "id": id}, "attrs": {"trust_domain": domain, "path": format!("/{path}")},
-            "parents": parents.iter().map(uid).collect::<Vec<_>>()})
-    });
-    Entities::from_json_value(others.chain(callers).collect(), Some(&schema)).unwrap()
-}
-
-fn plain_request(request: &TestRequest) -> Request {
-    let text = |text: &str| RestrictedExpression::new_string(text.into());
-    let record = |pairs: Vec<(&str, Option<RestrictedExpression>)>| {
-        let there = pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        RestrictedExpression::new_record(there).unwrap()
-    };
-    let (path, query) = request.target.split_once('?').map_or((&*request.target, None), |(p, q)| (p, Some(q)));
-    let declared = ["content-type", "origin", "user-agent", "x-environment", "x-tenant"];
-    let headers = request.headers.iter().filter(|(name, _)| declared.contains(&name.as_str()));
-    let ip = request.ip.map(|ip| RestrictedExpression::new_ip(ip.to_canonical().to_string()));
-    let http = record(vec![
-        ("method", Some(text(&request.method))),
-        ("path", Some(text(path))),
-        ("query", query.map(text)),
-        ("query_parameters", Some(record(vec![("q", parameter(query, "q")), ("r", parameter(query, "r"))]))),
-        ("host", Some(text(&request.host))),
-        ("scheme", Some(text(&request.scheme))),
-        ("protocol", Some(text(&request.protocol))),
-        ("headers", Some(record(headers.map(|(name, value)| (name.as_str(), Some(text(value)))).collect()))),
-    ]);
-    let to = request.destination;
-    let destination = record(vec![
-        ("ip", to.map(|to| RestrictedExpression::new_ip(to.ip().to_string()))),
-        ("port", to.map(|to| RestrictedExpression::new_long(to.port().into()))),
-    ]);
-    let workload = |id: &String| RestrictedExpression::new_entity_uid(format!("Workload::\"{id}\"").parse().unwrap());
-    let complete = request.reach == Reach::Origin;
-    let hops = record(vec![
-        ("count", Some(RestrictedExpression::new_long(i64::try_from(request.hops.len() + 1).unwrap()))),
-        ("complete", Some(RestrictedExpression::new_bool(complete))),
-        (
-            "workloads",
-            Some(RestrictedExpression::new_set([&request.caller].into_iter().chain(&request.hops).map(workload))),
-        ),
-    ]);
-    let origin = complete.then(|| workload(request.hops.last().unwrap_or(&request.caller)));
-    let context = [
-        Some(("http".to_owned(), http)),
-        Some(("grpc".to_owned(), plain_grpc(request, path))),
-        Some(("source".to_owned(), record(vec![("ip", ip)]))),
-        Some(("destination".to_owned(), destination)),
-        Some(("tls".to_owned(), record(vec![("sni", request.sni.as_deref().map(text))]))),
-        Some(("view_age".to_owned(), cedar_policy::RestrictedExpression::new_long(0))),
-        Some(("hops".to_owned(), hops)),
-        origin.map(|origin| ("origin".to_owned(), origin)),
-    ];
-    let schema = plain_schema();
-    Request::new(
-        format!("Workload::\"{}\"", request.caller).parse().unwrap(),
-        format!("Action::\"{}\"", request.method).parse().unwrap(),
-        "Service::\"cart\"".parse().unwrap(),
-        Context::from_pairs(context.into_iter().flatten()).unwrap(),
-        Some(&schema),
-    )
-    .unwrap()
-}
-
-/// Of a query in which nothing is there twice and `1` is all that is escaped.
-fn parameter(query: Option<&str>, name: &str) -> Option<RestrictedExpression> {
-    let pairs = query?.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    let value = pairs.filter(|(key, _)| *key == name).map(|(_, value)| value.replace("%31", "1")).next();
-    value.map(RestrictedExpression::new_string)
-}
-
-fn plain_grpc(request: &TestRequest, path: &str) -> RestrictedExpression {
-    let is_grpc = request.headers.iter().any(|(name, value)| name == "content-type" && value == "application/grpc");
-    let names: Vec<&str> = path.split('/').skip(1).collect();
-    let pairs = match names.as_slice() {
-        [service, method] if is_grpc => vec![("service", *service), ("method", *method)],
-        _ => vec![],
-    };
-    let text = |text: &str| RestrictedExpression::new_string(text.into());
-    RestrictedExpression::new_record(pairs.into_iter().map(|(name, value)| (name.to_owned(), text(value)))).unwrap()
-}
-
-/// Beside what every mesh has: what this one reads of queries.
-const EXTENSION: &str = "type QueryParameters = { q?: String, r?: String };";
-
-fn set(text: &str) -> CompiledPolicies {
-    let schema_extensions = vec![Source { name: "x.cedarschema".into(), text: EXTENSION.into() }];
-    compile(&Sources { schema_extensions, ..with_entities(text, ENTITIES) }).unwrap()
-}
-
-fn plain_schema() -> Schema {
-    let text = BUILT_IN_SCHEMA.replace("type QueryParameters = {};", EXTENSION);
-    Schema::from_cedarschema_str(&text).unwrap().0
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
 
     #[test]
     fn the_index_answers_as_plain_cedar_does(text in policies(), requests in prop::collection::vec(request(), 1..12)) {
-        let set = set(&text);
+        let set = compile(&in_berlin(&text)).unwrap();
         for request in requests {
             prop_assert_eq!(said(&request.decide(&set)), plain(&text, &request), "{:?}", request);
         }
@@ -366,17 +249,21 @@ proptest! {
 
     /// Invariant 3: a cached decision equals a fresh one, made by plain Cedar over all policies.
     #[test]
-    fn requests_with_the_same_key_get_the_same_answer(text in policies(), requests in prop::collection::vec(request(), 40)) {
-        let set = set(&text);
-        let mut cached: HashMap<Vec<u8>, String> = HashMap::new();
+    fn requests_with_the_same_key_get_the_same_answer(text in policies(), mut requests in prop::collection::vec(request(), 40)) {
+        let set = compile(&in_berlin(&text)).unwrap();
+        let mut cached: HashMap<Vec<u8>, Decision> = HashMap::new();
+        requests.sort_by_key(|request| request.now);
         for mut request in requests {
             // Of few callers and methods, or keys would hardly ever be equal.
             let others = ["spiffe://td/a/b", "spiffe://td/b"];
             request.caller = others.into_iter().find(|id| *id == request.caller).unwrap_or("spiffe://td/a").into();
             request.method = if request.method == "POST" { "POST" } else { "GET" }.into();
             let fresh = plain(&text, &request);
-            let answer = cached.entry(request.key(&set)).or_insert_with(|| said(&request.decide(&set)));
-            prop_assert_eq!(&*answer, &fresh, "{:?}", request);
+            let answer = cached.entry(request.key(&set)).or_insert_with(|| request.decide(&set));
+            if !answer.holds_at(request.now) {
+                *answer = request.decide(&set);
+            }
+            prop_assert_eq!(said(answer), fresh, "{:?}", request);
         }
     }
 

@@ -135,6 +135,7 @@ fn a_file_that_is_too_long_is_refused_and_not_read() {
         limit_millis: 1,
         deny_limit_millis: 1,
         refuse_path_parameters: false,
+        time_zone: TimeZone::utc(),
     };
     let words = "33554433 bytes are more than the 33554432 that are read; split the file";
     assert_eq!(load(&files).err().unwrap().to_string(), format!("{}: {words}", path.display()));

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::Declarations;
 use crate::policy::{
     problem::Problem,
-    shape::{kind_of, resolve},
+    shape::{is_record_of, kind_of, resolve},
 };
 
 /// The trust domain of its SPIFFE ID.
@@ -16,6 +16,10 @@ pub(in crate::policy) const TRUST_DOMAIN: &str = "trust_domain";
 pub(in crate::policy) const PATH: &str = "path";
 /// The segments of that path, by place.
 pub(in crate::policy) const SEGMENTS: &str = "segments";
+/// What its certificate says, filled in for each request.
+pub(in crate::policy) const CREDENTIAL: &str = "credential";
+const CREDENTIAL_MEMBERS: &[(&str, &str)] =
+    &[("age", "duration"), ("expires_in", "duration"), ("lifetime", "duration")];
 /// Attributes that a workload has from the paths and the trust domain it is in, if it states none itself.
 const INHERITED: [&str; 2] = ["environment", "owner"];
 /// Where they come from.
@@ -47,6 +51,10 @@ impl WorkloadAttributes {
             }
             if name == SEGMENTS {
                 found.segments = segments(declarations, &resolve(declared, &common), &common, problems);
+            }
+            if name == CREDENTIAL && !is_record_of(declared, &common, CREDENTIAL_MEMBERS) {
+                let message = "attribute credential of Workload is filled in from its certificate; declare it as `credential?: { age: duration, lifetime: duration, expires_in: duration }`";
+                problems.push(declarations.problem(name, message));
             }
             if !is_optional(declared) && name != SEGMENTS {
                 let message = format!(

@@ -3,7 +3,7 @@
 use authz_wire::link;
 
 use super::{
-    allow,
+    allow, deny,
     rig::{Rig, revoked, verdict},
 };
 
@@ -62,4 +62,18 @@ fn a_reading_that_is_not_understood_is_not_replaced_by_one_that_was_known() {
         assert_eq!(verdict(rig.recall(2, "/new").as_ref()), "-");
     }
     assert_eq!(verdict(rig.recall(1, "/a").as_ref()), "allow permit /a", "of others nothing is lost");
+}
+
+#[test]
+fn where_policies_look_at_certificates_what_is_said_to_one_is_not_said_to_another_of_the_same_workload() {
+    let whole = |read: &str| link::Use { read: read.into(), whole: true, tests: Vec::new() };
+    for (uses, to_the_first) in [(vec![], "deny no_permit"), (vec![whole("credential-not-before")], "allow permit /a")]
+    {
+        let mut rig = Rig::new();
+        let reading = Some(link::Reading { uses });
+        rig.learn(1, "/x", &by("/a", 1, reading.clone()));
+        rig.learn(2, "/x", &link::DecideResponse { reading, ..deny("/a", 2, 1) });
+        let said = [1, 2].map(|certificate| verdict(rig.recall(certificate, "/x").as_ref()));
+        assert_eq!(said, [to_the_first, "deny no_permit"]);
+    }
 }

@@ -5,10 +5,14 @@
 mod context;
 mod decisions;
 mod differential;
+mod extensions;
+mod plain;
 mod refusals;
 mod request;
+mod robustness;
 mod time;
 mod watching;
+mod workloads;
 
 use super::*;
 
@@ -17,6 +21,7 @@ fn sources(policies: &str) -> Sources {
     Sources {
         policies: vec![Source { name: "a.cedar".into(), text: policies.into() }],
         schema: None,
+        schema_extensions: vec![],
         entities: None,
         service: "cart".into(),
         limit_millis: 60_000,

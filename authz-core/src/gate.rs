@@ -7,6 +7,7 @@ use crate::{
     reason::{Class, Reason},
     revocation::RevocationSet,
     scope::Scope,
+    standing::{Effective, Standings},
     time::Timestamp,
 };
 
@@ -14,6 +15,7 @@ use crate::{
 #[derive(Copy, Clone)]
 pub struct Gate<'s> {
     revocations: &'s RevocationSet,
+    standings: Option<&'s Standings>,
     plan: &'s Plan,
 }
 
@@ -24,6 +26,8 @@ pub struct Admitted<'a> {
     facts: &'a Facts<'a>,
     http: Option<&'a Http<'a>>,
     plan: &'a Plan,
+    standings: Option<&'a Standings>,
+    now: Timestamp,
 }
 
 /// Whose request policies are asked about.
@@ -47,7 +51,12 @@ pub struct Denial {
 impl<'s> Gate<'s> {
     /// A gate over the revocations and the plan of one snapshot.
     pub fn new(revocations: &'s RevocationSet, plan: &'s Plan) -> Self {
-        Self { revocations, plan }
+        Self { revocations, standings: None, plan }
+    }
+
+    /// With what signals say of risk and posture besides.
+    pub fn with_standings(self, standings: &'s Standings) -> Self {
+        Self { standings: Some(standings), ..self }
     }
 
     /// Admits the request, or says why not.
@@ -64,7 +73,7 @@ impl<'s> Gate<'s> {
         };
         match http.and_then(|http| self.unreadable(http)) {
             Some(reason) => Err(Denial::of(reason)),
-            None => Ok(Admitted { principal, facts, http, plan: self.plan }),
+            None => Ok(Admitted { principal, facts, http, plan: self.plan, standings: self.standings, now }),
         }
     }
 
@@ -147,6 +156,11 @@ impl<'a> Admitted<'a> {
     /// The workload that began, if it is known.
     pub fn origin(&self) -> Option<&'a SpiffeId> {
         self.caller().and_then(|caller| self.facts.chain.origin(caller))
+    }
+
+    /// What signals say of a workload's risk and posture; nothing where that is not known.
+    pub fn standing_of(&self, workload: &Caller) -> Option<Effective> {
+        self.standings.map(|standings| standings.effective(workload, self.now))
     }
 
     /// All facts.

@@ -1,6 +1,6 @@
 //! Exact cache keys: the policy digest and every fact that the policies read, whole or as a class; no hash, so no collision.
 
-use std::{borrow::Cow, net::IpAddr};
+use std::{borrow::Cow, collections::BTreeMap, net::IpAddr};
 
 use crate::{
     facts::{Caller, HeaderValue, Http, QueryValue},
@@ -8,6 +8,7 @@ use crate::{
     identity::{Credential, SpiffeId},
     plan::Read,
     reading::{How, Reading},
+    standing::Effective,
     time::Timestamp,
 };
 
@@ -57,7 +58,9 @@ impl Admitted<'_> {
             Read::DestinationIp | Read::SourceIp => put_ip(key, self.ip(read)),
             Read::CredentialNotAfter => put_moment(key, self.caller().map(|it| it.credential().not_after())),
             Read::CredentialNotBefore => put_moment(key, self.caller().map(|it| it.credential().not_before())),
-            Read::CredentialLifetime | Read::DestinationPort | Read::HopCount => {
+            Read::HopStandings => self.put_hop_standings(key),
+            Read::Posture => put_posture(key, self.own_standing().as_ref()),
+            Read::CredentialLifetime | Read::DestinationPort | Read::HopCount | Read::Risk => {
                 put(key, self.number(read).map(i64::to_le_bytes).as_ref().map(|bytes| &bytes[..]));
             }
             Read::HopCredentials => self.put_validities(key),
@@ -98,10 +101,25 @@ impl Admitted<'_> {
 
     fn number(&self, read: &Read) -> Option<i64> {
         match read {
+            Read::Risk => self.own_standing().and_then(|standing| standing.risk).map(|risk| risk.get().into()),
             Read::CredentialLifetime => self.caller().map(|it| lifetime(it.credential())),
             Read::DestinationPort => self.facts().destination.map(|to| to.port().into()),
             Read::HopCount => Some(i64::try_from(self.facts().chain.count()).unwrap_or(i64::MAX)),
             _ => None,
+        }
+    }
+
+    fn own_standing(&self) -> Option<Effective> {
+        self.caller().and_then(|caller| self.standing_of(caller))
+    }
+
+    fn put_hop_standings(&self, key: &mut Vec<u8>) {
+        let hops = self.facts().chain.hops();
+        put_number(key, Some(hops.len()));
+        for standing in hops.iter().map(|hop| self.standing_of(hop)) {
+            let risk = standing.as_ref().and_then(|standing| standing.risk);
+            put(key, risk.map(|risk| [risk.get()]).as_ref().map(|byte| &byte[..]));
+            put_posture(key, standing.as_ref());
         }
     }
 
@@ -156,6 +174,17 @@ fn put_class<V>(value: Option<V>, key: &mut Vec<u8>, put: impl FnOnce(V, &mut Ve
     key.push(value.is_some().into());
     if let Some(value) = value {
         put(value, key);
+    }
+}
+
+fn put_posture(key: &mut Vec<u8>, standing: Option<&Effective>) {
+    let compliant = standing.and_then(|standing| standing.compliant);
+    put_number(key, compliant.map(usize::from));
+    let attributes = standing.map(|standing| &standing.attributes);
+    put_number(key, attributes.map(BTreeMap::len));
+    for (name, value) in attributes.into_iter().flatten() {
+        put(key, Some(name.as_bytes()));
+        put(key, Some(value.as_bytes()));
     }
 }
 

@@ -27,6 +27,8 @@ pub enum Read {
     HopCount,
     /// From when until when the credentials of the workloads it is known to have crossed are valid.
     HopCredentials,
+    /// What signals say of the risk and posture of each workload behind the caller.
+    HopStandings,
     /// Which workloads it is known to have crossed.
     Hops,
     /// Whether it is known to the workload that began.
@@ -37,12 +39,16 @@ pub enum Read {
     Origin,
     /// Path without query.
     Path,
+    /// What signals say of the caller's posture.
+    Posture,
     /// HTTP version.
     Protocol,
     /// The part after `?`.
     Query,
     /// One parameter in it, by its decoded name.
     QueryParameter(Box<str>),
+    /// What signals say of the caller's risk.
+    Risk,
     /// `:scheme`.
     Scheme,
     /// TLS server name.
@@ -75,17 +81,25 @@ impl Read {
         Self::GrpcService,
         Self::HopCount,
         Self::HopCredentials,
+        Self::HopStandings,
         Self::Hops,
         Self::HopsComplete,
         Self::Host,
         Self::Origin,
         Self::Path,
+        Self::Posture,
         Self::Protocol,
         Self::Query,
+        Self::Risk,
         Self::Scheme,
         Self::Sni,
         Self::SourceIp,
     ];
+
+    /// Whether signals change it: then it is in no key of a filter, which is told of each change instead.
+    pub fn is_said_by_signals(&self) -> bool {
+        matches!(self, Self::HopStandings | Self::Posture | Self::Risk)
+    }
 
     fn name(&self) -> &'static str {
         match self {
@@ -99,14 +113,17 @@ impl Read {
             Self::Header(_) => "header",
             Self::HopCount => "hop-count",
             Self::HopCredentials => "hop-credentials",
+            Self::HopStandings => "hop-standings",
             Self::Hops => "hops",
             Self::HopsComplete => "hops-complete",
             Self::Host => "host",
             Self::Origin => "origin",
             Self::Path => "path",
+            Self::Posture => "posture",
             Self::Protocol => "protocol",
             Self::Query => "query",
             Self::QueryParameter(_) => "query-parameter",
+            Self::Risk => "risk",
             Self::Scheme => "scheme",
             Self::Sni => "sni",
             Self::SourceIp => "source-ip",

@@ -59,6 +59,11 @@ impl Reading {
         self.uses.has(read)
     }
 
+    /// Whether a fact enters that signals change.
+    pub fn reads_standings(&self) -> bool {
+        self.uses.iter().any(|(read, _)| read.is_said_by_signals())
+    }
+
     pub(crate) fn items(&self) -> impl Iterator<Item = (&Read, &How)> {
         self.uses.iter().map(|(read, _)| read).zip(&self.items)
     }
@@ -70,7 +75,7 @@ impl How {
         let Use::Tests(tests) = used else { return Self::Whole };
         let class = match read {
             Read::DestinationIp | Read::SourceIp => IpClass::of(tests).map(Self::Ip),
-            Read::CredentialLifetime | Read::DestinationPort | Read::HopCount => {
+            Read::CredentialLifetime | Read::DestinationPort | Read::HopCount | Read::Risk => {
                 NumberClass::of(tests).map(Self::Number)
             }
             Read::Hops => MemberClass::of(tests).map(Self::Members),
@@ -85,7 +90,12 @@ impl How {
             | Read::QueryParameter(_)
             | Read::Scheme
             | Read::Sni => TextClass::of(tests).map(Self::Text),
-            Read::CredentialNotAfter | Read::CredentialNotBefore | Read::HopCredentials | Read::HopsComplete => None,
+            Read::CredentialNotAfter
+            | Read::CredentialNotBefore
+            | Read::HopCredentials
+            | Read::HopStandings
+            | Read::HopsComplete
+            | Read::Posture => None,
         };
         class.unwrap_or(Self::Whole)
     }

@@ -1,5 +1,7 @@
 //! What signals say of a scope besides revocation: its risk and its posture. It keeps the latest by event time and decides nothing.
 
+mod effective;
+
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -10,6 +12,8 @@ use crate::{
     signal::{Action, Moment, Outcome, Seq, Signal},
     time::Timestamp,
 };
+
+pub use self::effective::Effective;
 
 /// How risky something is, from 0 (no risk known) to 100.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

@@ -19,6 +19,7 @@ mod report;
 mod scope;
 mod shape;
 mod source;
+mod standing;
 mod statement;
 mod vocabulary;
 mod watch;

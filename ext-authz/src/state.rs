@@ -132,7 +132,7 @@ impl Snapshot {
 impl<'s> Live<'s> {
     /// The gate of this moment.
     pub fn gate(&self) -> Gate<'s> {
-        Gate::new(&self.view.revocations, self.policy.plan())
+        Gate::new(&self.view.revocations, self.policy.plan()).with_standings(&self.view.standings)
     }
 
     /// The revocations of this moment.

@@ -95,6 +95,11 @@ pub fn restoration(id: &str, scope: &str) -> SubmitRequest {
     signal(id, scope, Kind::Restore)
 }
 
+/// The signal `id` that `scope` is as risky as this, from 0 to 100.
+pub fn risk(id: &str, scope: &str, percent: u32) -> SubmitRequest {
+    SubmitRequest { risk: Some(percent), ..signal(id, scope, Kind::Risk) }
+}
+
 fn signal(id: &str, scope: &str, kind: Kind) -> SubmitRequest {
     SubmitRequest {
         id: id.to_owned(),

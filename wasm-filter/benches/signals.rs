@@ -70,7 +70,8 @@ fn knowing(callers: u32) -> Machine {
 fn revoke(machine: &mut Machine, seq: &Cell<u64>, scope: &str) {
     seq.set(seq.get() + 1);
     let (seq, scope) = (seq.get(), scope.to_owned());
-    let revoke = link::Invalidation { seq, scope, revoke: true, issued_before_ms: u64::MAX, expires_at_ms: u64::MAX };
+    let (issued_before_ms, expires_at_ms) = (u64::MAX, u64::MAX);
+    let revoke = link::Invalidation { seq, scope, revoke: true, issued_before_ms, expires_at_ms, standing: false };
     let update = link::Update { invalidations: vec![revoke], seq, ..Default::default() };
     black_box(machine.update(&update.encode_to_vec(), NOW));
 }

@@ -107,6 +107,9 @@ impl Sample {
             Read::DestinationIp => self.destination.map(|to| to.ip().to_string()),
             Read::DestinationPort => self.destination.map(|to| to.port().to_string()),
             Read::HopCount => Some((self.hops.len() + 1).to_string()),
+            // Nothing is said of anybody here.
+            Read::HopStandings => Some(self.hops.len().to_string()),
+            Read::Posture | Read::Risk => None,
             Read::Hops => Some(self.hops.join(" ")),
             Read::HopsComplete => Some(complete.to_string()),
             Read::Origin => complete.then(|| (*self.hops.last().unwrap_or(&self.id)).into()),
@@ -324,8 +327,8 @@ proptest! {
 }
 
 fn never_tested(read: &Read) -> bool {
-    use Read::{CredentialNotAfter, CredentialNotBefore, HopCredentials, HopsComplete};
-    matches!(read, CredentialNotAfter | CredentialNotBefore | HopCredentials | HopsComplete)
+    use Read::{CredentialNotAfter, CredentialNotBefore, HopCredentials, HopStandings, HopsComplete, Posture};
+    matches!(read, CredentialNotAfter | CredentialNotBefore | HopCredentials | HopStandings | HopsComplete | Posture)
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Requests at moments the test names: what the request path says, and from where it has it.
 
+mod signals;
+
 use std::time::Duration;
 
 use authz_core::{

@@ -6,7 +6,10 @@ use std::{
     thread,
 };
 
-use authz_core::plan::{Plan, Read, Rules};
+use authz_core::{
+    plan::{Plan, Read, Rules},
+    reading::Uses,
+};
 use cedar_policy::{
     Effect, Entities, EntityId, EntityTypeName, EntityUid, PolicyId, PolicySet, Schema, ValidationMode, Validator,
 };
@@ -27,6 +30,7 @@ use super::{
     scope::{Scope, Target, reach},
     shape::Shape,
     source::{Source, Sources},
+    standing::{every_use, standing_uses},
     statement::{self, Conditions, Statement},
     vocabulary::{BUILT_IN_SCHEMA, CONNECTION, Reach, Vocabulary},
 };
@@ -267,7 +271,7 @@ fn assemble(
     Ok(CompiledPolicies {
         service: directory.service().clone(),
         permits_connections: what_permits_reach(statements, &vocabulary).connections,
-        reads_chain: plan.reads().iter().any(|read| matches!(read, Read::Hops | Read::Origin))
+        reads_chain: plan.reads().iter().any(|read| matches!(read, Read::HopStandings | Read::Hops | Read::Origin))
             || lifetimes.mentions().contains(&Mention::Chain),
         callers: Callers::new(directory, vocabulary.types, indexes, common, methods.len()),
         methods,
@@ -311,6 +315,11 @@ fn applicable(
             }
         };
         reads.facts.add(&times.reads);
+        reads.facts.add(&match &statement.conditions {
+            Conditions::Absent => Uses::default(),
+            Conditions::Known(policy) => standing_uses(policy),
+            Conditions::Opaque => every_use(),
+        });
         found.reads.join(&reads);
         found.warnings.extend(times.other_use.iter().map(|other_use| keeps_nothing(statement, other_use)));
         found.times.push((statement.policy.id().clone(), times));

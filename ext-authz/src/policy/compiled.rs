@@ -6,7 +6,7 @@ use authz_core::{
     decision::{Decision, DecisionId},
     facts::Unverified,
     gate::{Admitted, Principal},
-    plan::{Plan, PolicyDigest},
+    plan::{Plan, PolicyDigest, Read},
     reading::Reading,
     reason::Reason,
     time::Timestamp,
@@ -223,7 +223,9 @@ impl CompiledPolicies {
         match self.cedar_request(question, method, caller, asking, &lifetime) {
             Ok((request, entities)) => {
                 let judgement = self.conclude(evaluate(candidates(), &request, &entities), asking.now);
-                Judgement { holds_until: lifetime.holds_until(asking.admitted, asking.now), ..judgement }
+                let ends =
+                    [lifetime.holds_until(asking.admitted, asking.now), signals_hold_until(question, asking.admitted)];
+                Judgement { holds_until: ends.into_iter().min().unwrap_or_default(), ..judgement }
             }
             Err(error) => nobody(internal("request", &*error)),
         }
@@ -247,6 +249,9 @@ impl CompiledPolicies {
         if lifetime.mentions(Mention::Credential) {
             let chain = lifetime.mentions(Mention::Chain);
             entities = self.callers.with_credentials(entities, admitted, now, chain)?;
+        }
+        if question.reading.reads_standings() {
+            entities = self.callers.with_standings(entities, admitted, question.reading.has(&Read::HopStandings))?;
         }
         let request = Request::new(caller.uid.clone(), method.action.clone(), self.service.clone(), context, None);
         Ok((request.map_err(Unexpected::of)?, entities))
@@ -287,6 +292,16 @@ fn decide_unverified(unverified: &Unverified, id: DecisionId, reason: Reason, po
         Reason::MethodUnknown | Reason::NoPermit => Decision::refuse(id, unverified.cause()),
         denial => Decision::deny(id, denial, policies, Timestamp::default()),
     }
+}
+
+/// Until when what signals say of those it looks at holds, if no other signal comes.
+fn signals_hold_until(question: &Question<'_>, admitted: &Admitted<'_>) -> Timestamp {
+    if !question.reading.reads_standings() {
+        return Timestamp::NEVER;
+    }
+    let hops = admitted.facts().chain.hops().iter().map(AsRef::as_ref);
+    let all = admitted.caller().into_iter().chain(hops).filter_map(|workload| admitted.standing_of(workload));
+    all.map(|standing| standing.until).min().unwrap_or(Timestamp::NEVER)
 }
 
 fn judgement(reason: Reason, policies: Arc<[Arc<str>]>) -> Judgement {

@@ -73,8 +73,14 @@ fn fact_value(fact: &Fact, source: Source<'_>) -> Option<RestrictedExpression> {
     match read {
         Read::DestinationIp => facts.destination.map(|to| address(to.ip())),
         Read::DestinationPort => facts.destination.map(|to| RestrictedExpression::new_long(to.port().into())),
-        // What a key holds of credentials, their workloads have.
-        Read::CredentialLifetime | Read::CredentialNotAfter | Read::CredentialNotBefore | Read::HopCredentials => None,
+        // What a key holds of credentials, risk and posture, their workloads have.
+        Read::CredentialLifetime
+        | Read::CredentialNotAfter
+        | Read::CredentialNotBefore
+        | Read::HopCredentials
+        | Read::HopStandings
+        | Read::Posture
+        | Read::Risk => None,
         Read::HopCount => Some(RestrictedExpression::new_long(i64::try_from(chain.count()).unwrap_or(i64::MAX))),
         Read::Hops => Some(workloads(admitted, types)),
         Read::HopsComplete => Some(RestrictedExpression::new_bool(chain.is_complete())),

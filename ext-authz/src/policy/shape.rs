@@ -104,6 +104,11 @@ pub(super) fn is_record_of(declared: &Value, common: &dyn Fn(&str) -> Option<Val
     attributes.len() == members.len() && members.iter().all(is_member)
 }
 
+/// Whether `declared` is a number.
+pub(super) fn is_long(declared: &Value, common: &dyn Fn(&str) -> Option<Value>) -> bool {
+    kind_of(&resolve(declared, common), common).as_deref() == Some("Long")
+}
+
 /// What stands at a path of the context.
 enum Known {
     Fact { fact: Fact, kind: &'static str, always: bool },

@@ -26,7 +26,7 @@ pub struct Entry {
 
 impl Entry {
     /// An entry that was not applied yet.
-    pub(super) fn new(seq: Seq, signal: Arc<Signal>, received: Instant) -> Self {
+    pub(crate) fn new(seq: Seq, signal: Arc<Signal>, received: Instant) -> Self {
         Self { seq, signal, received, outcome: Outcome::Unchanged }
     }
 }

@@ -31,6 +31,7 @@ mod restart;
 mod resync;
 mod revocation;
 mod slow_filters;
+mod standing;
 mod status;
 mod store;
 mod storm;

@@ -50,6 +50,8 @@ pub struct Kept {
     pub caller: Arc<Caller>,
     /// Who was behind, if anybody.
     pub behind: Option<Arc<Chain>>,
+    /// Whether it rests on risk or posture of any of them.
+    pub reads_standings: bool,
 }
 
 /// Answers given from one decision since they were last collected.
@@ -156,6 +158,19 @@ impl Decisions {
     /// Drops the decisions that somebody was behind who rests on one of `scopes`; returns their uncounted hits.
     pub fn forget<'s>(&mut self, scopes: impl IntoIterator<Item = &'s Scope>) -> Vec<Tally> {
         self.drop_all(self.behind.resting_on(scopes))
+    }
+
+    /// Drops those decisions that rest on risk or posture, of these generations or with somebody behind who rests on one of
+    /// `scopes`; returns their uncounted hits.
+    pub fn forget_restated<'s>(
+        &mut self,
+        generations: &HashSet<u64>,
+        scopes: impl IntoIterator<Item = &'s Scope>,
+    ) -> Vec<Tally> {
+        let mut found = self.behind.resting_on(scopes);
+        found.extend(generations.iter().filter_map(|it| self.generations.get(it)).flatten());
+        found.retain(|at| self.slots.get(*at).and_then(Option::as_ref).is_some_and(|slot| slot.kept.reads_standings));
+        self.drop_all(found)
     }
 
     /// How many decisions are of these generations, or had somebody behind who rests on one of `scopes`.
@@ -269,8 +284,8 @@ impl hash::Hash for Decisions {
 
 impl hash::Hash for Slot {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Kept { id, verdict, reason, holds_until, generation, caller, behind } = &self.kept;
-        let kept = (id, verdict, reason, holds_until, generation, caller.credential());
+        let Kept { id, verdict, reason, holds_until, generation, caller, behind, reads_standings } = &self.kept;
+        let kept = (id, verdict, reason, holds_until, generation, caller.credential(), reads_standings);
         hash::Hash::hash(&(&self.key, self.asked_for, kept), state);
         let hops = behind.iter().flat_map(|chain| chain.hops());
         hops.for_each(|hop| hash::Hash::hash(hop.credential(), state));

@@ -142,7 +142,8 @@ impl Machine {
         let known = self.callers.get(&digest)?;
         let (verdict, reason, generation) = (Verdict::Deny, Reason::Revoked, known.generation);
         let caller = Arc::clone(&known.caller);
-        let kept = Kept { id, verdict, reason, holds_until: until, generation, caller, behind: None };
+        let kept =
+            Kept { id, verdict, reason, holds_until: until, generation, caller, behind: None, reads_standings: false };
         self.ledger.add([Tally { kept, count: 1, last: now }]);
         self.stats.hits = self.stats.hits.saturating_add(1);
         self.stats.denied = self.stats.denied.saturating_add(1);
@@ -187,7 +188,8 @@ impl Machine {
         }
         let Response { id, verdict, reason, holds_until, .. } = *response;
         let behind = (!chain.hops().is_empty()).then(|| Arc::clone(chain));
-        let kept = Kept { id, verdict, reason, holds_until, generation, caller: Arc::clone(caller), behind };
+        let (caller, reads_standings) = (Arc::clone(caller), reading.reads_standings());
+        let kept = Kept { id, verdict, reason, holds_until, generation, caller, behind, reads_standings };
         let gone = self.decisions.insert(&self.key, kept);
         self.ledger.add(gone);
     }

@@ -67,6 +67,8 @@ pub struct Invalidation {
     pub scope: Option<Scope>,
     /// What happened to it.
     pub action: Action,
+    /// Whether it concerns only decisions that rest on risk or posture.
+    pub standing: bool,
 }
 
 /// Reads a message; `None` if it is none.
@@ -117,13 +119,13 @@ fn parse_probe(probe: link::Probe) -> Probe {
 }
 
 fn parse_invalidation(invalidation: link::Invalidation) -> Invalidation {
-    let link::Invalidation { seq, scope, revoke, issued_before_ms, expires_at_ms } = invalidation;
+    let link::Invalidation { seq, scope, revoke, issued_before_ms, expires_at_ms, standing } = invalidation;
     let mark = Mark {
         issued_before: Timestamp::from_millis(issued_before_ms),
         expires_at: Timestamp::from_millis(expires_at_ms),
     };
     let action = if revoke { Action::Revoke(mark) } else { Action::Restore };
-    Invalidation { seq: Seq(seq), scope: scope.parse().ok(), action }
+    Invalidation { seq: Seq(seq), scope: scope.parse().ok(), action, standing: standing && !revoke }
 }
 
 /// Twice what any is; a longer one is not worth keeping.

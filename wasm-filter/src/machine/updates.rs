@@ -126,10 +126,10 @@ impl Machine {
     }
 
     fn invalidate(&mut self, invalidations: Vec<Invalidation>, now: Timestamp, effects: &mut Vec<Effect>) {
-        let mut touched: HashSet<Scope> = HashSet::new();
+        let (mut touched, mut restated): (HashSet<Scope>, HashSet<Scope>) = Default::default();
         let mut cuts = Cuts::default();
         let mut misunderstood = false;
-        for Invalidation { seq, scope, action } in invalidations {
+        for Invalidation { seq, scope, action, standing } in invalidations {
             self.recent.add(seq, scope.clone());
             let Some(scope) = scope else {
                 misunderstood = true;
@@ -138,7 +138,7 @@ impl Machine {
             if let Action::Revoke(mark) = action {
                 cuts.add(&scope, mark);
             }
-            touched.insert(scope);
+            if standing { &mut restated } else { &mut touched }.insert(scope);
         }
         if misunderstood {
             self.forget_all();
@@ -146,6 +146,7 @@ impl Machine {
             effects.push(Effect::Log(Level::Warn, line.into()));
         }
         self.forget(&touched);
+        self.forget_restated(&restated);
         let cut = self.streams.cut(&cuts, now);
         self.stats.resets = self.stats.resets.saturating_add(u64::try_from(cut.len()).unwrap_or(u64::MAX));
         effects.extend(cut.into_iter().map(|stream| Effect::Reset(stream, self.own_note(Reason::Revoked))));
@@ -176,6 +177,14 @@ impl Machine {
         let uncounted = self.decisions.forget(touched);
         self.ledger.add(uncounted);
         self.chains.forget(touched);
+    }
+
+    /// INVARIANT: what risk or posture of a scope decided is gone from memory before a change of them is acknowledged.
+    fn forget_restated(&mut self, scopes: &HashSet<Scope>) {
+        if !scopes.is_empty() {
+            let uncounted = self.decisions.forget_restated(&self.callers.generations_on(scopes), scopes);
+            self.ledger.add(uncounted);
+        }
     }
 
     pub(super) fn forget_all(&mut self) {

@@ -29,7 +29,10 @@ pub(super) fn invalidations(entry: &Entry, revocations: &RevocationSet) -> Vec<I
     match signal.action {
         _ if *outcome != Outcome::Changed => Vec::new(),
         Action::Revoke(mark) => vec![revocation(*seq, scope, mark)],
-        Action::Posture(..) | Action::Restore | Action::Risk(..) => {
+        Action::Posture(..) | Action::Risk(..) => {
+            vec![Invalidation { seq: seq.0, scope: scope.to_string(), standing: true, ..Invalidation::default() }]
+        }
+        Action::Restore => {
             let touched = Invalidation { seq: seq.0, scope: scope.to_string(), ..Invalidation::default() };
             let standing = revocations.marks(scope).map(|mark| revocation(*seq, scope, mark));
             [touched].into_iter().chain(standing).collect()
@@ -42,6 +45,7 @@ pub(super) fn revocation(seq: Seq, scope: &Scope, mark: Mark) -> Invalidation {
         seq: seq.0,
         scope: scope.to_string(),
         revoke: true,
+        standing: false,
         issued_before_ms: mark.issued_before.as_millis(),
         expires_at_ms: mark.expires_at.as_millis(),
     }

@@ -1,6 +1,10 @@
 //! What evaluation needs of a caller, built once and kept while there is room; it is derived from the ID alone, so it never goes stale.
 
-use std::{collections::HashSet, net::IpAddr, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use authz_core::reading::{Reading, Uses};
 use authz_core::{
@@ -19,6 +23,7 @@ use crate::policy::{
     index::{ByAction, Candidates, Index},
     lazy::Lazy,
     problem::Unexpected,
+    standing,
     vocabulary::Types,
 };
 
@@ -135,6 +140,25 @@ impl Callers {
             }
         }
         entities.upsert_entities(changed, None).map_err(Unexpected::of)
+    }
+
+    /// Entities with what signals say of the risk and posture of whoever asks, and where policies look at them, of the whole
+    /// `chain`.
+    pub fn with_standings(
+        &self,
+        entities: Entities,
+        admitted: &Admitted<'_>,
+        chain: bool,
+    ) -> Result<Entities, Unexpected> {
+        let hops = admitted.facts().chain.hops().iter().map(AsRef::as_ref).filter(|_| chain);
+        let mut changed: HashMap<EntityUid, Entity> = HashMap::new();
+        for workload in admitted.caller().into_iter().chain(hops) {
+            let uid = self.types.caller(workload.credential().id().as_str());
+            if let Some((entity, said)) = entities.get(&uid).zip(admitted.standing_of(workload)) {
+                changed.insert(uid, standing::with(entity, &said)?);
+            }
+        }
+        entities.upsert_entities(changed.into_values(), None).map_err(Unexpected::of)
     }
 
     /// Somebody who proved nothing, by address: `Unverified::"203.0.113.7"`. Not kept: there is no end of them.

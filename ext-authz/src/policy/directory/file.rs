@@ -10,6 +10,7 @@ use super::{automatic, inherited::Inherited};
 use crate::policy::{
     problem::{Position, Problem, with_causes},
     source::Source,
+    standing::{POSTURE, RISK},
     vocabulary::{CREDENTIAL, Types, Vocabulary},
 };
 
@@ -152,6 +153,11 @@ fn complete(value: &mut Value, uid: &EntityUid, types: &Types, inherited: &Inher
     let whole = value.as_object_mut().ok_or_else(|| format!("{uid} is no JSON object"))?;
     let attributes = whole.entry("attrs").or_insert_with(|| Value::Object(Map::new()));
     let attributes = attributes.as_object_mut().ok_or_else(|| format!("attrs of {uid} is no JSON object"))?;
+    for said in [RISK, POSTURE] {
+        if attributes.contains_key(said) {
+            return Err(format!("{said} of {uid} is what signals say; remove it, and send a signal"));
+        }
+    }
     if attributes.contains_key(CREDENTIAL) {
         return Err(format!("credential of {uid} is what its certificate says at each request; remove it"));
     }

@@ -212,7 +212,7 @@ fn is_known(expression: &Expr) -> bool {
 }
 
 /// The expressions in one that is no path.
-fn parts<'e>(expression: &'e Expr, open: &mut Vec<&'e Expr>) {
+pub(in crate::policy) fn parts<'e>(expression: &'e Expr, open: &mut Vec<&'e Expr>) {
     match expression {
         Expr::UnaryOp { expr, .. } | Expr::Like { expr, .. } => open.push(expr),
         Expr::BinaryOp { left, right, .. } => open.extend([left.as_ref(), right.as_ref()]),

@@ -70,7 +70,7 @@ fn of_credential(party: Party, path: &[&str]) -> Place {
 }
 
 /// The attributes on the way to an expression, and where it begins.
-pub(super) fn path(expression: &Expr) -> (&Expr, Vec<&str>) {
+pub(in crate::policy) fn path(expression: &Expr) -> (&Expr, Vec<&str>) {
     let mut path = Vec::new();
     let mut at = expression;
     while let Expr::GetAttr { expr, attr } = at {

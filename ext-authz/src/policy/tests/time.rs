@@ -125,7 +125,7 @@ fn who_comes_more_than_once_has_the_certificate_nearest_to_us() {
 fn a_caller_keeps_its_groups_attributes_and_tags_with_its_credential() {
     let schema = BUILT_IN_SCHEMA
         .replace("  // With its leading slash.\n", "  team?: String,\n")
-        .replace("  credential?: Credential,\n};", "  credential?: Credential,\n} tags String;");
+        .replace("  posture?: Posture,\n};", "  posture?: Posture,\n} tags String;");
     let entities = r#"[{"uid": {"type": "Workload", "id": "spiffe://td/ns/shop/sa/web"}, "attrs": {"team": "t"}, "tags": {"k": "v"},
         "parents": [{"type": "WorkloadGroup", "id": "g"}]}]"#;
     let text = r#"permit(principal, action, resource) when { principal has credential && principal.credential.age > duration("1s")

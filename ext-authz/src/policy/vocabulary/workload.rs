@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use super::Declarations;
 use crate::policy::{
     problem::Problem,
-    shape::{is_record_of, kind_of, resolve},
+    shape::{is_long, is_record_of, kind_of, resolve},
+    standing::RISK,
 };
 
 /// The trust domain of its SPIFFE ID.
@@ -51,6 +52,11 @@ impl WorkloadAttributes {
             }
             if name == SEGMENTS {
                 found.segments = segments(declarations, &resolve(declared, &common), &common, problems);
+            }
+            if name == RISK && !is_long(declared, &common) {
+                let message =
+                    "attribute risk of Workload is what signals say, from 0 to 100; declare it as `risk?: Long`";
+                problems.push(declarations.problem(name, message));
             }
             if name == CREDENTIAL && !is_record_of(declared, &common, CREDENTIAL_MEMBERS) {
                 let message = "attribute credential of Workload is filled in from its certificate; declare it as `credential?: { age: duration, lifetime: duration, expires_in: duration }`";

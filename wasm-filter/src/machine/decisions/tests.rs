@@ -14,6 +14,7 @@ fn kept(generation: u64, holds_until: u64) -> Kept {
         generation,
         caller: caller("/a", 1),
         behind: None,
+        reads_standings: false,
     }
 }
 

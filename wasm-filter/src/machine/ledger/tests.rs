@@ -14,6 +14,7 @@ fn tally(id: u128, count: u64, last: u64) -> Tally {
         generation: 1,
         caller: caller("/a", 1),
         behind: None,
+        reads_standings: false,
     };
     Tally { kept, count, last: Timestamp::from_millis(last) }
 }

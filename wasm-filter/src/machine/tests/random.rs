@@ -106,7 +106,14 @@ impl World {
     fn log(&mut self, scope: usize, revoke: bool, issued_before_ms: u64) {
         let seq = 2 + u64::try_from(self.log.len()).unwrap();
         let scope = SCOPES[scope].into();
-        self.log.push(link::Invalidation { seq, scope, revoke, issued_before_ms, expires_at_ms: u64::MAX });
+        self.log.push(link::Invalidation {
+            seq,
+            scope,
+            revoke,
+            issued_before_ms,
+            expires_at_ms: u64::MAX,
+            standing: false,
+        });
     }
 
     fn ask(&mut self, caller: usize, path: u8) {
@@ -358,7 +365,7 @@ proptest! {
             }
         }
         let [seq, issued_before_ms, expires_at_ms, beat, ttl_ms, received_report] = numbers[..] else { unreachable!() };
-        let invalidations = vec![link::Invalidation { seq, scope: scope.clone(), revoke: true, issued_before_ms, expires_at_ms }];
+        let invalidations = vec![link::Invalidation { seq, scope: scope.clone(), revoke: true, issued_before_ms, expires_at_ms, standing: false }];
         let lease = Some(link::Lease { beat, ttl_ms });
         let fingerprint = scope.into_bytes();
         let (ask_held, held_answered) = (seq % 2 == 0, beat % 2 == 0);

@@ -77,3 +77,42 @@ fn where_policies_look_at_certificates_what_is_said_to_one_is_not_said_to_anothe
         assert_eq!(said, [to_the_first, "deny no_permit"]);
     }
 }
+
+#[test]
+fn a_change_of_risk_takes_what_rests_on_it_and_nothing_else() {
+    let mut rig = Rig::new();
+    let (risky, plain) = (Some(tested("risk", &["at-most:50"])), Some(tested("path", &["equals:/x"])));
+    for (path, n) in [("/a", 1), ("/b", 2)] {
+        rig.learn(n, "/x", &by(path, n, risky.clone()));
+    }
+    rig.learn(3, "/x", &by("/c", 3, plain));
+    let recalled = |rig: &mut Rig| [1, 2, 3].map(|n| rig.recall(n, "/x").is_some());
+    assert_eq!(recalled(&mut rig), [true; 3]);
+    let restated = |seq, scope: &str| {
+        let invalidation = link::Invalidation { revoke: false, standing: true, ..super::rig::revoke(seq, scope) };
+        link::Update { invalidations: vec![invalidation], seq, ..Default::default() }
+    };
+    rig.update(&restated(5, "spiffe-id:spiffe://td/a"));
+    assert_eq!(recalled(&mut rig), [false, true, true], "of others nothing is touched");
+    rig.ask(1, "/x");
+    assert_eq!(rig.asked.reading_under, super::fixture::PLAN, "the caller itself stays known");
+    rig.update(&restated(6, "trust-domain:td"));
+    assert_eq!(
+        recalled(&mut rig),
+        [false, false, true],
+        "who rests on it, but is not asked about risk, keeps its answer"
+    );
+    rig.learn(1, "/x", &link::DecideResponse { seq: 6, ..by("/a", 1, risky.clone()) });
+    assert_eq!(recalled(&mut rig), [true, false, true]);
+}
+
+#[test]
+fn an_answer_older_than_a_change_of_risk_is_asked_again() {
+    let mut rig = Rig::new();
+    rig.meet(1);
+    let stream = rig.ask(1, "/x");
+    let invalidation = link::Invalidation { revoke: false, standing: true, ..super::rig::revoke(5, "trust-domain:td") };
+    rig.update(&link::Update { invalidations: vec![invalidation], seq: 5, ..Default::default() });
+    let answer = by("/a", 1, Some(tested("risk", &["at-most:50"])));
+    assert!(matches!(rig.answer(stream, &answer), crate::machine::Next::Ask(_)));
+}

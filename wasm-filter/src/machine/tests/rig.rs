@@ -177,7 +177,8 @@ pub fn plan(digest: [u8; 32]) -> link::Plan {
 
 /// The revocation of `scope` at `seq`, of all credentials, for ever.
 pub fn revoke(seq: u64, scope: &str) -> link::Invalidation {
-    link::Invalidation { seq, scope: scope.into(), revoke: true, issued_before_ms: u64::MAX, expires_at_ms: u64::MAX }
+    let (issued_before_ms, expires_at_ms) = (u64::MAX, u64::MAX);
+    link::Invalidation { seq, scope: scope.into(), revoke: true, issued_before_ms, expires_at_ms, standing: false }
 }
 
 /// The same as an update.

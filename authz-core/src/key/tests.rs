@@ -18,6 +18,8 @@ use crate::{
     time::Timestamp,
 };
 
+mod grpc;
+
 /// A request out of few values, so that equal ones come often; some differ only in where one value ends and the next begins.
 #[derive(Clone, Debug)]
 struct Sample {

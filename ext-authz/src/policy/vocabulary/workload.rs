@@ -53,6 +53,11 @@ impl WorkloadAttributes {
             if name == SEGMENTS {
                 found.segments = segments(declarations, &resolve(declared, &common), &common, problems);
             }
+            if name == RISK && !is_long(declared, &common) {
+                let message =
+                    "attribute risk of Workload is what signals say, from 0 to 100; declare it as `risk?: Long`";
+                problems.push(declarations.problem(name, message));
+            }
             if name == CREDENTIAL && !is_record_of(declared, &common, CREDENTIAL_MEMBERS) {
                 let message = "attribute credential of Workload is filled in from its certificate; declare it as `credential?: { age: duration, lifetime: duration, expires_in: duration }`";
                 problems.push(declarations.problem(name, message));

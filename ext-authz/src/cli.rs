@@ -5,7 +5,6 @@ mod dry_run;
 mod envoy;
 mod exit;
 mod lines;
-mod moment;
 mod output;
 mod policy;
 mod remote;
@@ -29,6 +28,8 @@ use clap::{Args, Parser, Subcommand};
 
 pub use exit::{CliError, Exit};
 pub use output::{Format, Output};
+
+use crate::moment;
 
 /// Authorizes every hop of an Envoy mesh, and takes back what it allowed.
 #[derive(Debug, Parser)]

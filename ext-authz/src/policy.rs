@@ -1,6 +1,6 @@
 //! Cedar: from files to decisions. It reads, checks, indexes and evaluates policies; it admits nobody and caches no decision.
 //!
-//! Direction inside: `problem, lifetime, source → statement, vocabulary → directory, reads, index → compiled → compile → files → report, watch`.
+//! Direction inside: `problem, lifetime, source → statement, vocabulary → directory, reads, index → compiled → compile → files → report, watch, inspect`.
 
 mod compile;
 mod compiled;
@@ -11,6 +11,7 @@ mod directory;
 mod evaluation;
 mod files;
 mod index;
+pub mod inspect;
 mod lazy;
 mod lifetime;
 mod problem;

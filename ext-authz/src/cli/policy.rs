@@ -16,11 +16,17 @@ use crate::{
     },
 };
 
+mod set;
+mod test;
+
 /// What can be done with policies.
 #[derive(Debug, Subcommand)]
 pub(super) enum PolicyCommand {
     /// Check policy files as `serve` would load them (exit code 1 if it would refuse them)
     Validate(ValidateArgs),
+    /// Try cases against policies, and say what no case shows (exit code 1 if a case does not come out as expected)
+    #[command(after_help = test::EXAMPLES)]
+    Test(test::TestArgs),
     /// Print the Cedar schema against which policies are checked: the built-in one, or that of a configuration
     Schema(SchemaArgs),
     /// Print the control policy that holds while control.policy names none: who may signal what
@@ -70,6 +76,7 @@ impl PolicyCommand {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<Exit, CliError> {
         match self {
             Self::Validate(args) => args.run(out),
+            Self::Test(args) => args.run(out),
             Self::Schema(args) => args.run(out),
             Self::Control => print(CONTROL_DEFAULT, out),
         }
@@ -137,3 +144,6 @@ fn print(text: &str, out: &mut dyn Write) -> Result<Exit, CliError> {
     write!(out, "{text}")?;
     Ok(Exit::Done)
 }
+
+#[cfg(test)]
+mod tests;

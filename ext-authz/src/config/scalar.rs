@@ -7,7 +7,7 @@ use authz_core::identity::{IdPattern, TrustDomain};
 use super::tree::{Node, Value};
 
 /// `true` or `false`.
-pub(super) fn boolean(node: &Node) -> Result<bool, String> {
+pub(crate) fn boolean(node: &Node) -> Result<bool, String> {
     match node.value {
         Value::Boolean(value) => Ok(value),
         _ => Err(format!("is {}; write true or false", node.describe())),
@@ -15,7 +15,7 @@ pub(super) fn boolean(node: &Node) -> Result<bool, String> {
 }
 
 /// Text that is not empty and has no control characters.
-pub(super) fn text(node: &Node) -> Result<String, String> {
+pub(crate) fn text(node: &Node) -> Result<String, String> {
     match &node.value {
         Value::Text(text) if text.is_empty() => Err("is empty".to_owned()),
         Value::Text(text) if text.chars().any(char::is_control) => {
@@ -158,7 +158,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_makes_them_panic(text in any::<String>()) {
-            let node = Node { line: 1, value: Value::Text(text) };
+            let node = Node { line: 1, column: 1, value: Value::Text(text) };
             let _ = (duration(&node, Duration::ZERO, Duration::MAX), mode(&node), super::address(&node), super::trust_domain(&node));
         }
     }

@@ -1,4 +1,4 @@
-//! YAML as a tree in which every value knows its line and no key is lost, not even a repeated one. It knows no knob.
+//! YAML as a tree in which every value knows its line and column and no key is lost, not even a repeated one. It knows no knob.
 
 use std::fmt;
 
@@ -11,6 +11,7 @@ use super::error::ConfigError;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Node {
     pub(crate) line: u64,
+    pub(crate) column: u64,
     pub(crate) value: Value,
 }
 
@@ -30,6 +31,7 @@ pub(crate) enum Value {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Entry {
     pub(crate) line: u64,
+    pub(crate) column: u64,
     pub(crate) key: String,
     pub(crate) node: Node,
 }
@@ -60,8 +62,25 @@ impl Node {
     }
 }
 
+/// Why a text is no YAML.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct NoYaml {
+    /// Line and column, if it can be told.
+    pub(crate) at: Option<(u64, u64)>,
+    pub(crate) what: String,
+}
+
 /// Reads one YAML document. Aliases are resolved; repeated keys are kept for whoever complains about them.
 pub(crate) fn parse(text: &str) -> Result<Node, ConfigError> {
+    read(text).map_err(|error| ConfigError {
+        line: error.at.map(|(line, _)| line),
+        path: String::new(),
+        what: error.what,
+    })
+}
+
+/// As [`parse`], with the whole place of an error.
+pub(crate) fn read(text: &str) -> Result<Node, NoYaml> {
     let options = serde_saphyr::options! {
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         merge_keys: MergeKeyPolicy::AsOrdinary,
@@ -70,15 +89,16 @@ pub(crate) fn parse(text: &str) -> Result<Node, ConfigError> {
         with_snippet: false,
     };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-        let line = error.location().map(|location| location.line());
-        ConfigError { line, path: String::new(), what: format!("is no YAML we can read: {error}") }
+        let at = error.location().map(|location| (location.line(), location.column()));
+        NoYaml { at, what: format!("is no YAML we can read: {error}") }
     })
 }
 
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<Value>::deserialize(deserializer)?;
-        Ok(Self { line: spanned.referenced.line(), value: spanned.value })
+        let at = spanned.referenced;
+        Ok(Self { line: at.line(), column: at.column(), value: spanned.value })
     }
 }
 
@@ -141,7 +161,8 @@ impl<'de> Visitor<'de> for ValueVisitor {
         let mut map = Vec::new();
         while let Some(key) = entries.next_key::<Spanned<String>>()? {
             let node = entries.next_value()?;
-            map.push(Entry { line: key.referenced.line(), key: key.value, node });
+            let at = key.referenced;
+            map.push(Entry { line: at.line(), column: at.column(), key: key.value, node });
         }
         Ok(Value::Map(map))
     }

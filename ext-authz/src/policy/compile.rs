@@ -1,7 +1,7 @@
 //! From sources to compiled policies, or to everything that is wrong with them; pure.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
     thread,
 };
@@ -96,7 +96,7 @@ struct Applicable {
     reads: Reads,
     times: Vec<(PolicyId, TimeUses)>,
     warnings: Vec<Problem>,
-    count: usize,
+    policies: HashSet<PolicyId>,
 }
 
 pub(super) fn built_in() -> Source {
@@ -209,7 +209,7 @@ pub(super) fn validate_against(
         }
     };
     let by_name: HashMap<&str, &Statement<'_>> = statements.iter().map(|s| (s.name.as_ref(), *s)).collect();
-    let place = |id: &cedar_policy::PolicyId, diagnostic: &dyn miette::Diagnostic| {
+    let place = |id: &PolicyId, diagnostic: &dyn miette::Diagnostic| {
         by_name.get(AsRef::<str>::as_ref(id)).map(|s| Problem::diagnosed(s.source, s.offset, diagnostic))
     };
     let result = Validator::new(schema.clone()).validate(&policies, ValidationMode::Strict);
@@ -253,9 +253,9 @@ fn assemble(
     directory: Directory,
     mut warnings: Vec<Problem>,
 ) -> Result<CompiledPolicies, Unexpected> {
-    let Applicable { index, strangers, judge_unverified, reads, times, warnings: unbounded, count } =
+    let Applicable { index, strangers, judge_unverified, reads, times, warnings: unbounded, policies } =
         applicable(statements, &vocabulary, &directory)?;
-    if count == 0 {
+    if policies.is_empty() {
         warnings.push(unserved(sources));
     }
     warnings.extend(statements.iter().filter_map(|statement| admits_strangers(statement, &vocabulary)));
@@ -275,8 +275,8 @@ fn assemble(
             || lifetimes.mentions().contains(&Mention::Chain),
         callers: Callers::new(directory, vocabulary.types, indexes, common, methods.len()),
         methods,
-        names: names(statements),
-        size: Size { all: statements.len(), applicable: count },
+        names: names(statements, &policies),
+        size: Size { all: statements.len(), applicable: policies.len() },
         limits: Limits { allow: sources.limit_millis, deny: sources.deny_limit_millis },
         errors: ErrorLog::default(),
         lifetimes,
@@ -326,7 +326,7 @@ fn applicable(
         found.judge_unverified |= strange.is_some() && statement.policy.effect() == Effect::Permit;
         scope.map_or(Ok(()), |scope| workloads.add(&statement.policy, &reads.facts, scope))?;
         strange.map_or(Ok(()), |scope| strangers.add(&statement.policy, &reads.facts, scope))?;
-        found.count += 1;
+        found.policies.insert(statement.policy.id().clone());
     }
     Ok(Applicable { index: workloads.build(), strangers: strangers.build(), ..found })
 }
@@ -351,9 +351,10 @@ fn methods(vocabulary: &Vocabulary, reads: &[Read], mentions: &BTreeSet<Mention>
     method.collect()
 }
 
-fn names(statements: &[Statement<'_>]) -> HashMap<cedar_policy::PolicyId, Name> {
+fn names(statements: &[Statement<'_>], applicable: &HashSet<PolicyId>) -> HashMap<PolicyId, Name> {
     let name = |(position, statement): (usize, &Statement<'_>)| {
-        (statement.policy.id().clone(), Name { position, text: Arc::clone(&statement.name) })
+        let id = statement.policy.id();
+        (id.clone(), Name { position, applies: applicable.contains(id), text: Arc::clone(&statement.name) })
     };
     statements.iter().enumerate().map(name).collect()
 }

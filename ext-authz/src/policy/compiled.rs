@@ -20,6 +20,7 @@ use self::{
 use super::{
     context,
     evaluation::{Findings, evaluate},
+    inspect::Scene,
     lifetime::{Lifetime, Lifetimes, Mention},
     problem::{Problem, Unexpected},
     shape::Shape,
@@ -75,6 +76,8 @@ pub(super) struct Method {
 /// What a policy is called, and its place among the others.
 pub(super) struct Name {
     pub position: usize,
+    /// Whether it can match a request to this service.
+    pub applies: bool,
     pub text: Arc<str>,
 }
 
@@ -255,6 +258,28 @@ impl CompiledPolicies {
         }
         let request = Request::new(caller.uid.clone(), method.action.clone(), self.service.clone(), context, None);
         Ok((request.map_err(Unexpected::of)?, entities))
+    }
+
+    /// Longest time, in milliseconds, for which a decision holds that allows, or one that denies.
+    pub fn limit_millis(&self, allows: bool) -> u64 {
+        if allows { self.limits.allow } else { self.limits.deny }
+    }
+
+    /// Whether a policy can match a request to this service.
+    pub(super) fn applies(&self, policy: &PolicyId) -> bool {
+        self.names.get(policy).is_some_and(|name| name.applies)
+    }
+
+    /// The request with every fact that any policy reads, for whoever explains a decision; nothing, if policies are not asked.
+    pub(super) fn scene(&self, admitted: &Admitted<'_>, now: Timestamp, view_age: i64) -> Option<Scene> {
+        let Question { asked: Ok((method, caller)), .. } = self.question(admitted) else { return None };
+        let candidates = caller.candidates(method).flat_map(|it| it.policies.policies()).map(|it| it.id().clone());
+        let candidates = candidates.collect();
+        let reading = Arc::new(Reading::of(self.plan.reads().iter().cloned().collect()));
+        let question = Question { asked: Ok((method, Arc::clone(&caller))), reading };
+        let asking = Asking { admitted, now, view_age };
+        let seen = self.cedar_request(&question, method, &caller, asking, &self.lifetimes.of_all()).ok()?;
+        Some(Scene::new(seen, candidates, method.context.paths()))
     }
 
     /// How many policies a request is evaluated against.

@@ -126,7 +126,8 @@ pub(super) fn read_policies(paths: &[PathBuf]) -> Result<Vec<Source>, Vec<Unread
     if unreadable.is_empty() { Ok(sources) } else { Err(unreadable) }
 }
 
-fn read(files: &PolicyFiles) -> Result<Sources, PolicyError> {
+/// Reads what a policy set is made of; or says what can't be.
+pub(super) fn read(files: &PolicyFiles) -> Result<Sources, PolicyError> {
     let mut unreadable = Vec::new();
     let paths = expand_all(&files.policies, &mut unreadable);
     let mut source = |path: &PathBuf| source(path, &mut unreadable);

@@ -72,6 +72,11 @@ impl Lifetimes {
         }
         Lifetime { zone: &self.zone, uses }
     }
+
+    /// What bounds a decision by any of them.
+    pub fn of_all(&self) -> Lifetime<'_> {
+        Lifetime { zone: &self.zone, uses: self.uses.values().collect() }
+    }
 }
 
 impl Lifetime<'_> {

@@ -72,6 +72,22 @@ impl Shape {
         }
     }
 
+    /// Every fact in this part that is in the key only if read, with the path from `context` on under which policies see it.
+    pub fn paths(&self) -> Vec<(Read, String)> {
+        let mut found = Vec::new();
+        let mut open = vec![("context".to_owned(), self)];
+        while let Some((path, shape)) = open.pop() {
+            match shape {
+                Self::Fact(Fact::Read(read)) => found.push((read.clone(), path)),
+                Self::Fact(Fact::Method | Fact::ViewAge | Fact::Time(_)) => {}
+                Self::Record(attributes) => {
+                    open.extend(attributes.iter().map(|(name, shape)| (dotted(&path, name), shape)));
+                }
+            }
+        }
+        found
+    }
+
     /// Whether any fact in this part is one of time.
     pub fn has_time(&self) -> bool {
         match self {
@@ -90,6 +106,14 @@ impl Shape {
         });
         Self::Record(kept.map(|(attribute, shape)| (attribute.clone(), shape.only(reads, mentions))).collect())
     }
+}
+
+/// The member of what `path` leads to, as Cedar writes it.
+fn dotted(path: &str, name: &str) -> String {
+    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && !name.starts_with(|first: char| first.is_ascii_digit())
+        && !["else", "false", "has", "if", "in", "is", "like", "then", "true"].contains(&name);
+    if plain { format!("{path}.{name}") } else { format!("{path}[{name:?}]") }
 }
 
 /// Whether `declared` is a record with exactly these attributes, each always there.

@@ -14,10 +14,11 @@ mod time;
 mod watching;
 mod workloads;
 
+pub(super) use self::request::TestRequest;
 use super::*;
 
 /// The sources of a set with this policy text and the built-in schema, for the service `cart`.
-fn sources(policies: &str) -> Sources {
+pub(super) fn sources(policies: &str) -> Sources {
     Sources {
         policies: vec![Source { name: "a.cedar".into(), text: policies.into() }],
         schema: None,

@@ -6,6 +6,7 @@ use authz_core::{decision::Decision, hops::Reach};
 use proptest::prelude::*;
 
 use super::{
+    inspect::{Inspector, Outcome},
     plain::plain,
     request::{TestRequest, said},
     time::{conditions, moments, validity},
@@ -236,6 +237,29 @@ fn chain() -> impl Strategy<Value = TestRequest> {
     })
 }
 
+/// The decision, put together from what came of each part of each policy.
+fn by_parts(inspector: &Inspector, request: &TestRequest) -> String {
+    let (mut forbids, mut failed, mut permits) = (vec![], vec![], vec![]);
+    let scene =
+        request.admitted(inspector.compiled().plan(), |admitted| inspector.scene(admitted, request.now, 0)).unwrap();
+    for dossier in inspector.dossiers() {
+        let hearing = scene.hear(dossier);
+        let in_scope = hearing.scope().all(|(_, answer)| answer.outcome == Outcome::True);
+        assert_eq!(hearing.is_candidate, in_scope, "{}", dossier.text);
+        if hearing.matches() {
+            if dossier.permits { &mut permits } else { &mut forbids }.push(dossier.name.to_string());
+        } else if hearing.is_candidate && hearing.clauses().any(|(_, it)| matches!(it.outcome, Outcome::Failed(_))) {
+            failed.push(dossier.name.to_string());
+        }
+    }
+    for (reason, names) in [("forbid", forbids), ("policy_error", failed), ("permit", permits)] {
+        if !names.is_empty() {
+            return format!("{reason} by {}", names.join(", "));
+        }
+    }
+    "no_permit".to_owned()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
 
@@ -244,6 +268,19 @@ proptest! {
         let set = compile(&in_berlin(&text)).unwrap();
         for request in requests {
             prop_assert_eq!(said(&request.decide(&set)), plain(&text, &request), "{:?}", request);
+        }
+    }
+
+    /// What is shown to people of each policy is what was decided.
+    #[test]
+    fn the_parts_of_policies_asked_one_by_one_say_what_was_decided(
+        text in policies(),
+        requests in prop::collection::vec(request(), 1..12),
+    ) {
+        let inspector = Inspector::of(&with_entities(&text, ENTITIES)).unwrap();
+        for request in requests {
+            let decided = said(&request.decide(inspector.compiled()));
+            prop_assert_eq!(by_parts(&inspector, &request), decided, "{:?}", request);
         }
     }
 

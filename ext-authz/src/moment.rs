@@ -5,16 +5,16 @@ use std::time::Duration;
 use authz_core::time::Timestamp;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// A moment on the command line.
+/// A moment as somebody wrote it.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(super) enum Moment {
+pub(crate) enum Moment {
     Now,
     At(Timestamp),
 }
 
 impl Moment {
     /// The moment it stands for at `now`.
-    pub(super) fn at(self, now: Timestamp) -> Timestamp {
+    pub(crate) fn at(self, now: Timestamp) -> Timestamp {
         match self {
             Self::At(moment) => moment,
             Self::Now => now,
@@ -23,12 +23,12 @@ impl Moment {
 }
 
 /// The end of `length` from `now` on, in milliseconds since the epoch.
-pub(super) fn since(now: Timestamp, length: Duration) -> u64 {
+pub(crate) fn since(now: Timestamp, length: Duration) -> u64 {
     now.saturating_add_millis(u64::try_from(length.as_millis()).unwrap_or(u64::MAX)).as_millis()
 }
 
 /// Reads `now` or a moment in RFC 3339.
-pub(super) fn parse_moment(text: &str) -> Result<Moment, String> {
+pub(crate) fn parse_moment(text: &str) -> Result<Moment, String> {
     if text == "now" {
         return Ok(Moment::Now);
     }
@@ -40,7 +40,7 @@ pub(super) fn parse_moment(text: &str) -> Result<Moment, String> {
 }
 
 /// Reads a length of time such as `90s`, `10m`, `1h30m` or `7d`.
-pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let invalid = || "write it as 90s, 10m, 1h30m or 7d".to_owned();
     let mut rest = text;
     let mut total = 0_u64;
@@ -58,7 +58,7 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 /// RFC 3339 in UTC with milliseconds; a moment it can't write is given in milliseconds.
-pub(super) fn to_text(millis: u64) -> String {
+pub(crate) fn to_text(millis: u64) -> String {
     let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).ok();
     let moment = moment.filter(|it| (0..=9999).contains(&it.year()));
     moment.map_or_else(
@@ -79,7 +79,7 @@ pub(super) fn to_text(millis: u64) -> String {
 }
 
 /// A length of time in the unit that fits.
-pub(super) fn length(of: Duration) -> String {
+pub(crate) fn length(of: Duration) -> String {
     match of.as_micros() {
         micros @ 0..1000 => format!("{micros} µs"),
         1000..1_000_000 => format!("{:.1} ms", of.as_secs_f64() * 1000.0),

@@ -7,16 +7,21 @@ use std::{
 
 use crate::{clearance::Clearance, hops::Chain, identity::Credential, scope::Scopes};
 
+mod grpc;
 mod headers;
 mod http;
 mod path;
+mod query;
 mod single;
 mod unverified;
 
+pub(crate) use self::grpc::CONTENT_TYPE;
 pub use self::{
+    grpc::Grpc,
     headers::{HeaderValue, Headers, NoHeaders},
     http::{Http, InvalidHttp},
     path::NormalPath,
+    query::{QueryValue, is_parameter_name},
     single::is_repeated,
     unverified::{Claim, Unverified},
 };

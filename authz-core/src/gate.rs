@@ -1,7 +1,7 @@
 //! The gate before every cache: identity, then revocation, then form. It evaluates no policy and keeps nothing.
 
 use crate::{
-    facts::{Asked, Caller, Facts, HeaderValue, Http, Presented, Unverified},
+    facts::{Asked, CONTENT_TYPE, Caller, Facts, HeaderValue, Http, Presented, QueryValue, Unverified},
     identity::SpiffeId,
     plan::{Plan, Read},
     reason::{Class, Reason},
@@ -182,13 +182,20 @@ impl<'a> Admitted<'a> {
 /// What keeps policies from reading this fact in one way only.
 fn unreadable(http: &Http<'_>, read: &Read) -> Option<Reason> {
     match read {
-        Read::Header(name) => matches!(http.headers.one(name), HeaderValue::Many | HeaderValue::NotText)
-            .then_some(Reason::HeaderAmbiguous),
+        Read::Header(name) => ambiguous_header(http, name),
+        Read::GrpcMethod | Read::GrpcService => ambiguous_header(http, CONTENT_TYPE),
+        Read::QueryParameter(name) => {
+            (http.query_parameter(name) == QueryValue::Ambiguous).then_some(Reason::QueryAmbiguous)
+        }
         // Hosts are equal without regard to case (RFC 9110 §4.2.3), texts in policies are not: a `forbid` on a host must
         // not be passed by shouting it.
         Read::Host => http.host.bytes().any(|byte| byte.is_ascii_uppercase()).then_some(Reason::RequestMalformed),
         _ => None,
     }
+}
+
+fn ambiguous_header(http: &Http<'_>, name: &str) -> Option<Reason> {
+    matches!(http.headers.one(name), HeaderValue::Many | HeaderValue::NotText).then_some(Reason::HeaderAmbiguous)
 }
 
 impl Denial {

@@ -1,13 +1,13 @@
 //! Exact cache keys: the policy digest and every fact that the policies read, whole or as a class; no hash, so no collision.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{borrow::Cow, collections::BTreeMap, net::IpAddr};
 
 use crate::{
-    facts::{Caller, HeaderValue, Http},
+    facts::{Caller, HeaderValue, Http, QueryValue},
     gate::{Admitted, Principal},
     identity::{Credential, SpiffeId},
     plan::Read,
-    reading::{How, Reading, TextClass},
+    reading::{How, Reading},
     standing::Effective,
     time::Timestamp,
 };
@@ -47,18 +47,8 @@ impl Admitted<'_> {
             How::Ip(class) => put_class(self.ip(read), key, |ip, key| class.put(ip.to_canonical(), key)),
             How::Members(class) => class.put(|id| self.has_come_through(id), key),
             How::Number(class) => put_class(self.number(read), key, |number, key| class.put(number, key)),
-            How::Text(class) => self.put_text_class(read, class, key),
+            How::Text(class) => put_class(self.text(read), key, |text, key| class.put(&text, key)),
             How::Whole => self.put_whole(read, key),
-        }
-    }
-
-    fn put_text_class(&self, read: &Read, class: &TextClass, key: &mut Vec<u8>) {
-        match (read, self.http()) {
-            // Its normal form is its own, but for escapes.
-            (Read::Path, http) => {
-                put_class(http.map(|http| http.path.normal()), key, |path, key| class.put(&path, key));
-            }
-            _ => put_class(self.text(read), key, |text, key| class.put(text, key)),
         }
     }
 
@@ -86,7 +76,7 @@ impl Admitted<'_> {
                     http.path.write_normal(key);
                 }
             },
-            _ => put(key, self.text(read).map(str::as_bytes)),
+            _ => put(key, self.text(read).as_deref().map(str::as_bytes)),
         }
     }
 
@@ -133,10 +123,10 @@ impl Admitted<'_> {
         }
     }
 
-    fn text(&self, read: &Read) -> Option<&str> {
+    fn text(&self, read: &Read) -> Option<Cow<'_, str>> {
         match read {
-            Read::Origin => self.origin().map(SpiffeId::as_str),
-            Read::Sni => self.facts().sni,
+            Read::Origin => self.origin().map(|id| id.as_str().into()),
+            Read::Sni => self.facts().sni.map(Cow::Borrowed),
             _ => http_text(read, self.http()?),
         }
     }
@@ -157,16 +147,24 @@ fn put_moment(key: &mut Vec<u8>, at: Option<Timestamp>) {
     put(key, at.map(|at| at.as_millis().to_le_bytes()).as_ref().map(<[u8; 8]>::as_slice));
 }
 
-fn http_text<'h>(read: &Read, http: &'h Http<'_>) -> Option<&'h str> {
+fn http_text<'h>(read: &Read, http: &Http<'h>) -> Option<Cow<'h, str>> {
     match read {
+        Read::GrpcMethod => http.grpc().map(|grpc| grpc.method.into()),
+        Read::GrpcService => http.grpc().map(|grpc| grpc.service.into()),
         Read::Header(name) => match http.headers.one(name) {
-            HeaderValue::One(text) => Some(text),
+            HeaderValue::One(text) => Some(text.into()),
             HeaderValue::Absent | HeaderValue::Many | HeaderValue::NotText => None,
         },
-        Read::Host => Some(http.host),
-        Read::Protocol => Some(http.protocol),
-        Read::Query => http.query,
-        Read::Scheme => Some(http.scheme),
+        Read::Host => Some(http.host.into()),
+        // Its normal form is its own, but for escapes.
+        Read::Path => Some(http.path.normal()),
+        Read::Protocol => Some(http.protocol.into()),
+        Read::Query => http.query.map(Cow::Borrowed),
+        Read::QueryParameter(name) => match http.query_parameter(name) {
+            QueryValue::One(text) => Some(text),
+            QueryValue::Absent | QueryValue::Ambiguous => None,
+        },
+        Read::Scheme => Some(http.scheme.into()),
         _ => None,
     }
 }

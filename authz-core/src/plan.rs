@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::facts::is_parameter_name;
+
 /// One thing policies can read of a request. Caller and method always count as read.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Read {
@@ -15,6 +17,10 @@ pub enum Read {
     DestinationIp,
     /// Port the connection was made to.
     DestinationPort,
+    /// Simple name of the gRPC method.
+    GrpcMethod,
+    /// Name of the gRPC service, with its package.
+    GrpcService,
     /// One request header, by lower-case name.
     Header(Box<str>),
     /// How many connections the request is known to have crossed.
@@ -39,6 +45,8 @@ pub enum Read {
     Protocol,
     /// The part after `?`.
     Query,
+    /// One parameter in it, by its decoded name.
+    QueryParameter(Box<str>),
     /// What signals say of the caller's risk.
     Risk,
     /// `:scheme`.
@@ -50,8 +58,11 @@ pub enum Read {
 }
 
 impl Read {
-    /// Reads the text form back: a fixed name, or `header:` and a lower-case name.
+    /// Reads the text form back: a fixed name, `header:` and a lower-case name, or `query-parameter:` and a name.
     pub fn parse(text: &str) -> Option<Self> {
+        if let Some(name) = text.strip_prefix("query-parameter:") {
+            return is_parameter_name(name).then(|| Self::QueryParameter(name.into()));
+        }
         if let Some(name) = text.strip_prefix("header:") {
             let lower = !name.is_empty() && !name.bytes().any(|byte| byte.is_ascii_uppercase());
             return lower.then(|| Self::Header(name.into()));
@@ -59,13 +70,15 @@ impl Read {
         Self::FIXED.iter().find(|read| read.name() == text).cloned()
     }
 
-    /// Every one but headers.
+    /// Every one but those with a name of their own.
     pub(crate) const FIXED: &[Self] = &[
         Self::CredentialLifetime,
         Self::CredentialNotAfter,
         Self::CredentialNotBefore,
         Self::DestinationIp,
         Self::DestinationPort,
+        Self::GrpcMethod,
+        Self::GrpcService,
         Self::HopCount,
         Self::HopCredentials,
         Self::HopStandings,
@@ -95,6 +108,8 @@ impl Read {
             Self::CredentialNotBefore => "credential-not-before",
             Self::DestinationIp => "destination-ip",
             Self::DestinationPort => "destination-port",
+            Self::GrpcMethod => "grpc-method",
+            Self::GrpcService => "grpc-service",
             Self::Header(_) => "header",
             Self::HopCount => "hop-count",
             Self::HopCredentials => "hop-credentials",
@@ -107,6 +122,7 @@ impl Read {
             Self::Posture => "posture",
             Self::Protocol => "protocol",
             Self::Query => "query",
+            Self::QueryParameter(_) => "query-parameter",
             Self::Risk => "risk",
             Self::Scheme => "scheme",
             Self::Sni => "sni",
@@ -118,7 +134,7 @@ impl Read {
 impl fmt::Display for Read {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Header(name) => write!(f, "header:{name}"),
+            Self::Header(name) | Self::QueryParameter(name) => write!(f, "{}:{name}", self.name()),
             fixed => f.write_str(fixed.name()),
         }
     }
@@ -187,11 +203,13 @@ mod tests {
 
     #[test]
     fn every_read_comes_back_from_its_text() {
-        let header = Read::Header("x-tenant".into());
-        for read in Read::FIXED.iter().cloned().chain([header]) {
+        let named = [Read::Header("x-tenant".into()), Read::QueryParameter("Sort by: \u{e4}".into())];
+        for read in Read::FIXED.iter().cloned().chain(named) {
             assert_eq!(Read::parse(&read.to_string()), Some(read));
         }
-        for text in ["", "header", "header:", "header:X-Tenant", "color"] {
+        for text in
+            ["", "header", "header:", "header:X-Tenant", "query-parameter:", "query-parameter:\u{fffd}", "color"]
+        {
             assert_eq!(Read::parse(text), None, "{text}");
         }
     }

@@ -79,12 +79,15 @@ impl How {
                 NumberClass::of(tests).map(Self::Number)
             }
             Read::Hops => MemberClass::of(tests).map(Self::Members),
-            Read::Header(_)
+            Read::GrpcMethod
+            | Read::GrpcService
+            | Read::Header(_)
             | Read::Host
             | Read::Origin
             | Read::Path
             | Read::Protocol
             | Read::Query
+            | Read::QueryParameter(_)
             | Read::Scheme
             | Read::Sni => TextClass::of(tests).map(Self::Text),
             Read::CredentialNotAfter

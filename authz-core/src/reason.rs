@@ -88,6 +88,8 @@ reasons! {
     PathAmbiguous, "path_ambiguous", Request;
     /// A header that policies read has several values, or none that is text.
     HeaderAmbiguous, "header_ambiguous", Request;
+    /// A query parameter that policies read is there twice, or readers may take it for different texts.
+    QueryAmbiguous, "query_ambiguous", Request;
     /// The schema knows no such action.
     MethodUnknown, "method_unknown", Request;
     /// No `permit` matched.

@@ -74,6 +74,7 @@ fn sources(policies: usize) -> Sources {
     Sources {
         policies: vec![Source { name: "bench.cedar".into(), text: text(policies) }],
         schema: None,
+        schema_extensions: vec![],
         entities: None,
         service: "cart".into(),
         limit_millis: 60_000,

@@ -1,5 +1,6 @@
 //! The gRPC doors: the one place that knows Envoy's types; what is decided behind them is not theirs.
 
+pub mod asking;
 mod basis;
 mod bookings;
 pub mod control;

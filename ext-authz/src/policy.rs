@@ -35,7 +35,7 @@ pub use self::{
     problem::{InvalidPolicies, Position, Problem},
     report::{Report, report, report_control},
     source::{Source, Sources},
-    vocabulary::BUILT_IN_SCHEMA,
+    vocabulary::{BUILT_IN_SCHEMA, DeclaredFact, SCHEMA_VERSION, built_in_facts},
     watch::{PolicyEvent, watch},
 };
 

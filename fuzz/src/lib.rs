@@ -120,6 +120,7 @@ fn sources() -> Sources {
     Sources {
         policies: vec![Source { name: "fuzz.cedar".to_owned(), text: POLICIES.to_owned() }],
         schema: None,
+        schema_extensions: vec![],
         entities: None,
         service: "shop".to_owned(),
         limit_millis: 60_000,

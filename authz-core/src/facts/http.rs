@@ -1,8 +1,9 @@
 //! The HTTP part of the facts, with its limits; a path that readers may resolve differently is refused, not repaired.
 
 use super::{
-    HeaderValue, Headers,
+    Grpc, HeaderValue, Headers,
     path::{NormalPath, is_unambiguous},
+    query::{QueryValue, parameter},
 };
 use crate::reason::Reason;
 
@@ -99,6 +100,16 @@ impl<'a> Http<'a> {
             return Err(InvalidHttp::Host);
         }
         Ok(Self { method, path: NormalPath::new(path), query, host, scheme, protocol, headers })
+    }
+
+    /// The parameter of the query with this name. Decoded anew each time: few policies read any.
+    pub fn query_parameter(&self, name: &str) -> QueryValue<'a> {
+        parameter(self.query, name)
+    }
+
+    /// The gRPC method it calls, if it says that it is gRPC.
+    pub fn grpc(&self) -> Option<Grpc<'a>> {
+        Grpc::of(self)
     }
 }
 

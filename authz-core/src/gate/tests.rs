@@ -150,6 +150,41 @@ fn a_header_must_be_one_and_text_if_policies_read_it() {
 }
 
 #[test]
+fn a_query_parameter_must_be_one_and_the_same_to_all_if_policies_read_it() {
+    let ambiguous = Some(Reason::QueryAmbiguous);
+    let reads = |name: &str| [Read::QueryParameter(name.into())];
+    let cases = [
+        ("/", None),
+        ("/?role=user", None),
+        ("/?other=1&other=2&role=user", None),
+        ("/?role=user&role=admin", ambiguous),
+        ("/?role=user&%72ole=admin", ambiguous),
+        ("/?role=%ff", ambiguous),
+        ("/?a=1;role=admin", ambiguous),
+    ];
+    for (target, expected) in cases {
+        assert_eq!(denied(target, &Lines::new(), &reads("role")), expected, "{target}");
+        assert_eq!(denied(target, &Lines::new(), &reads("unheard-of")), None, "nobody reads it");
+    }
+}
+
+#[test]
+fn a_content_type_that_is_no_text_is_refused_where_policies_tell_grpc_by_it() {
+    let lines: Lines = vec![("content-type", b"application/grpc\xff")];
+    for read in [Read::GrpcService, Read::GrpcMethod] {
+        assert_eq!(denied("/a/b", &lines, &[read]), Some(Reason::HeaderAmbiguous));
+    }
+    assert_eq!(denied("/a/b", &lines, &[Read::Path]), None);
+}
+
+fn denied(target: &str, lines: &Lines, reads: &[Read]) -> Option<Reason> {
+    let (caller, revocations) = (caller(), RevocationSet::default());
+    let facts = Facts::of_http(Presented::Verified(&caller), Http::new("POST", target, "", "https", "HTTP/2", lines));
+    let plan = Plan::new(PolicyDigest([0; 32]), reads.to_vec(), Rules::default());
+    Gate::new(&revocations, &plan).admit(&facts, NOW).err().map(|it| it.reason)
+}
+
+#[test]
 fn a_request_keeps_the_plan_it_was_admitted_under() {
     let (caller, plan, revocations) = (caller(), plan(), RevocationSet::default());
     let http = Http::new("GET", "/", "", "", "", &NoHeaders);

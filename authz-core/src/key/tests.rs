@@ -18,6 +18,8 @@ use crate::{
     time::Timestamp,
 };
 
+mod grpc;
+
 /// A request out of few values, so that equal ones come often; some differ only in where one value ends and the next begins.
 #[derive(Clone, Debug)]
 struct Sample {
@@ -111,6 +113,8 @@ impl Sample {
             Read::Hops => Some(self.hops.join(" ")),
             Read::HopsComplete => Some(complete.to_string()),
             Read::Origin => complete.then(|| (*self.hops.last().unwrap_or(&self.id)).into()),
+            Read::GrpcMethod => self.grpc(path).map(|(_, method)| method),
+            Read::GrpcService => self.grpc(path).map(|(service, _)| service),
             Read::Header(name) => match self.headers.one(name) {
                 HeaderValue::One(text) => Some(text.into()),
                 _ => None,
@@ -119,9 +123,21 @@ impl Sample {
             Read::Path => Some(path.replace("%c3%a9", "%C3%A9")),
             Read::Protocol => Some(self.protocol.into()),
             Read::Query => query.map(Into::into),
+            Read::QueryParameter(name) => query?
+                .split('&')
+                .find_map(|pair| pair.split_once('=').filter(|(key, _)| **key == **name))
+                .map(|(_, value)| value.replace("%31", "1")),
             Read::Scheme => Some(self.scheme.into()),
             Read::Sni => self.sni.map(Into::into),
             Read::SourceIp => self.source_ip.map(|ip| ip.to_string()),
+        }
+    }
+
+    fn grpc(&self, path: &str) -> Option<(String, String)> {
+        let HeaderValue::One("application/grpc+proto") = self.headers.one("content-type") else { return None };
+        match path.split('/').collect::<Vec<_>>()[..] {
+            ["", service, method] => Some((service.into(), method.into())),
+            _ => None,
         }
     }
 }
@@ -131,7 +147,7 @@ prop_compose! {
         id in select(vec!["spiffe://td/a", "spiffe://td/ab", "spiffe://td/a/b"]),
         certificate in 0..4u8,
         method in select(vec!["GET", "G", "POST"]),
-        target in select(vec!["/", "/a", "/a?", "/a?b", "/a/b", "/ab", "/%c3%a9", "/%C3%A9"]).prop_map(Into::into),
+        target in select(vec!["/", "/a", "/a?", "/a?b", "/a/b", "/ab/b", "/ab", "/a?p=1", "/a?p=1&q=", "/a?q=1", "/a?p=", "/a?p=%31", "/%c3%a9", "/%C3%A9"]).prop_map(Into::into),
         host in select(vec!["", "a", "aa"]),
         scheme in select(vec!["", "http", "https"]),
         protocol in select(vec!["", "HTTP/1.1", "HTTP/2"]),
@@ -140,7 +156,7 @@ prop_compose! {
         destination in option::of(select(vec!["10.0.0.1:80", "10.0.0.1:81", "[::1]:80"])),
         hops in vec(select(vec!["spiffe://td/a", "spiffe://td/h"]), 0..3),
         reach in select(Reach::ALL),
-        headers in vec(select(vec![("x-a", ""), ("x-a", "a"), ("x-b", "a"), ("x-b", "aa")]), 0..3),
+        headers in vec(select(vec![("x-a", ""), ("x-a", "a"), ("x-b", "a"), ("x-b", "aa"), ("content-type", "application/grpc+proto")]), 0..3),
     ) -> Sample {
         let source_ip = source_ip.map(|text| text.parse().unwrap());
         let destination = destination.map(|text| text.parse().unwrap());
@@ -156,7 +172,8 @@ prop_compose! {
 
 fn reads() -> Vec<Read> {
     let headers = ["x-a", "x-b"].map(|name| Read::Header(name.into()));
-    Read::FIXED.iter().cloned().chain(headers).collect()
+    let parameters = ["p", "q"].map(|name| Read::QueryParameter(name.into()));
+    Read::FIXED.iter().cloned().chain(headers).chain(parameters).collect()
 }
 
 /// Two requests that differ in few things, or in none.

@@ -21,6 +21,7 @@ fn checker(text: &str) -> Checker {
     let sources = Sources {
         policies: vec![policy::Source { name: "a.cedar".into(), text: text.into() }],
         schema: None,
+        schema_extensions: vec![],
         entities: None,
         service: "cart".into(),
         limit_millis: 86_400_000,

@@ -10,7 +10,10 @@ use std::{
 use authz_core::{identity::SpiffeId, reason::Reason, standing::RiskScore, time::Timestamp};
 use clap::Args;
 
-use self::{answer::Reply, asking::SidecarArgs};
+use self::{
+    answer::{Reply, known},
+    asking::SidecarArgs,
+};
 use super::{
     CliError, Exit, Output, OutputArgs,
     output::Tone,
@@ -111,8 +114,8 @@ impl CheckArgs {
                 let certificate = self.sidecar.certificate()?;
                 let answer = asking::ask(target, &draft, certificate.as_ref()).await?;
                 let explanation = inspector.as_ref().map(|inspector| {
-                    let known = Draft { at: Some(clock::now()), ..answer.known(draft, certificate.as_ref()) };
-                    known.complete(clock::now()).map(|request| explain(inspector, &request, |_| {}))
+                    let draft = Draft { at: Some(clock::now()), ..known(&answer, draft, certificate.as_ref()) };
+                    draft.complete(clock::now()).map(|request| explain(inspector, &request, |_| {}))
                 });
                 let explanation = explanation.transpose().map_err(CliError::Usage)?;
                 self.say_answer(&Reply::new(answer, explanation), out)

@@ -25,11 +25,12 @@ pub(super) use self::set::{SetArgs, open};
 #[derive(Debug, Subcommand)]
 pub(super) enum PolicyCommand {
     /// Check policy files as `serve` would load them (exit code 1 if it would refuse them)
+    #[command(after_help = VALIDATE_EXAMPLES)]
     Validate(ValidateArgs),
     /// Try cases against policies, and say what no case shows (exit code 1 if a case does not come out as expected)
     #[command(after_help = test::EXAMPLES)]
     Test(test::TestArgs),
-    /// Print the built-in Cedar schema, against which policies are checked
+    /// Print the Cedar schema against which policies are checked: the built-in one, or that of a configuration
     Schema(SchemaArgs),
     /// Print the control policy that holds while control.policy names none: who may signal what
     Control,
@@ -41,6 +42,9 @@ pub(super) struct SchemaArgs {
     /// That of control policies: who may signal what
     #[arg(long)]
     control: bool,
+    /// That of this configuration, with its extensions
+    #[arg(long, value_name = "FILE", conflicts_with = "control")]
+    config: Option<PathBuf>,
 }
 
 /// Which files.
@@ -50,16 +54,19 @@ pub(super) struct ValidateArgs {
     #[arg(value_name = "FILE", required_unless_present = "config")]
     files: Vec<PathBuf>,
     /// Check the files that this configuration names
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "schema", "entities", "service"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "schema", "schema_extensions", "entities", "service"])]
     config: Option<PathBuf>,
     /// A Cedar schema in place of the built-in one
     #[arg(long, value_name = "FILE")]
     schema: Option<PathBuf>,
+    /// A file that adds to the schema (can be given several times)
+    #[arg(long = "schema-extension", value_name = "FILE")]
+    schema_extensions: Vec<PathBuf>,
     /// Entities in Cedar's JSON form
     #[arg(long, value_name = "FILE")]
     entities: Option<PathBuf>,
     /// They are control policies: who may signal what (with --config, those of control.policy)
-    #[arg(long, conflicts_with_all = ["schema", "entities"])]
+    #[arg(long, conflicts_with_all = ["schema", "schema_extensions", "entities"])]
     control: bool,
     /// The service that the policies are for
     #[arg(long, value_name = "NAME", default_value = "service")]
@@ -73,8 +80,20 @@ impl PolicyCommand {
         match self {
             Self::Validate(args) => args.run(out),
             Self::Test(args) => args.run(out),
-            Self::Schema(args) => print(if args.control { CONTROL_SCHEMA } else { BUILT_IN_SCHEMA }, out),
+            Self::Schema(args) => args.run(out),
             Self::Control => print(CONTROL_DEFAULT, out),
+        }
+    }
+}
+
+impl SchemaArgs {
+    fn run(self, out: &mut dyn Write) -> Result<Exit, CliError> {
+        let Some(config) = self.config else {
+            return print(if self.control { CONTROL_SCHEMA } else { BUILT_IN_SCHEMA }, out);
+        };
+        match load(&config)?.policy_files().schema_text() {
+            Ok(text) => print(&text, out),
+            Err(error) => Err(CliError::Refused(error.to_string())),
         }
     }
 }
@@ -99,16 +118,17 @@ impl ValidateArgs {
     }
 
     fn into_files(self) -> Result<PolicyFiles, CliError> {
-        let Self { files, config, schema, entities, service, .. } = self;
+        let Self { files, config, schema, schema_extensions, entities, service, .. } = self;
         if let Some(config) = config {
             return Ok(load(&config)?.policy_files());
         }
         // Limits change how long a decision holds, not whether a policy is valid.
         let (limit_millis, deny_limit_millis, refuse_path_parameters) = (1, 1, false);
-        let (policies, time_zone) = (files, TimeZone::utc());
+        let time_zone = TimeZone::utc();
         Ok(PolicyFiles {
-            policies,
+            policies: files,
             schema,
+            schema_extensions,
             entities,
             service,
             limit_millis,
@@ -127,6 +147,13 @@ fn print(text: &str, out: &mut dyn Write) -> Result<Exit, CliError> {
     write!(out, "{text}")?;
     Ok(Exit::Done)
 }
+
+const VALIDATE_EXAMPLES: &str = "\
+Examples:
+  countersign policy validate --config countersign.yaml
+  countersign policy validate --service orders --entities entities.json policies
+
+Errors are what `serve` refuses. Warnings are what it takes and you can hardly mean: policies that can never apply, names that nobody has.";
 
 #[cfg(test)]
 mod tests;

@@ -168,6 +168,51 @@ fn control_policies_are_printed_and_checked() {
     assert_eq!(run(&["validate", "--control", requests]).1, 1);
 }
 
+#[test]
+fn the_schema_in_force_is_printed_as_one_that_can_be_used_again() {
+    let home = tempfile::TempDir::new().unwrap();
+    let at = |name: &str| home.path().join(name);
+    let write = |name: &str, text: &str| std::fs::write(at(name), text).unwrap();
+    write("x.cedarschema", "type Headers = { \"x-device\"?: String };");
+    write("y.cedarschema", "entity Workload { team?: String };");
+    write("a.cedar", "permit(principal, action, resource) when { principal has team && principal.team == \"a\" };");
+    write("broken.cedarschema", "\ntype Hops = Long;");
+    let config = |extensions: &str| {
+        let text = format!(
+            "service:\n  name: cart\nidentity:\n  trust_bundles: [{{trust_domain: td, file: td.pem}}]\npolicy:\n  files: [a.cedar]\n{extensions}"
+        );
+        write("config.yaml", &text);
+    };
+    let run = |arguments: &[&str]| {
+        let mut out = Vec::new();
+        let cli = Cli::try_parse_from(["countersign", "policy"].iter().chain(arguments)).unwrap();
+        let code = cli.run(&mut out).map_err(|error| error.to_string());
+        code.map(|exit| (String::from_utf8(out).unwrap(), exit.code()))
+    };
+    let path = at("config.yaml").display().to_string();
+    config("");
+    assert_eq!(run(&["schema", "--config", &path]).unwrap().0, crate::policy::BUILT_IN_SCHEMA);
+    config("  schema_extensions: [x.cedarschema, y.cedarschema]\n");
+    let (text, _) = run(&["schema", "--config", &path]).unwrap();
+    assert!(text.starts_with("// The schema in force: schema version 2 (built in), extended by "), "{text}");
+    assert!(text.contains("x-device") && text.contains("team"), "{text}");
+    write("whole.cedarschema", &text);
+    let policies = at("a.cedar").display().to_string();
+    let whole = at("whole.cedarschema").display().to_string();
+    assert_eq!(run(&["validate", "--schema", &whole, &policies]).unwrap().1, 0);
+    let (report, _) = run(&["validate", &policies]).unwrap();
+    assert!(report.contains("a.cedar:1:1: this policy can never apply"), "the built-in schema has no team: {report}");
+    let team = at("y.cedarschema").display().to_string();
+    let (report, code) = run(&["validate", "--schema-extension", &team, &policies]).unwrap();
+    assert!(
+        code == 0 && report.contains(&format!("schema: schema version 2 (built in), extended by {team}\n")),
+        "{report}"
+    );
+    config("  schema_extensions: [broken.cedarschema]\n");
+    let error = run(&["schema", "--config", &path]).unwrap_err();
+    assert!(error.contains("broken.cedarschema:2:6: type Hops is a record, not Long; see built-in schema:"), "{error}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_scopes_are_several_signals_and_an_id_names_one() {
     let sidecar = Sidecar::start();

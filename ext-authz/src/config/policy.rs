@@ -21,6 +21,8 @@ pub struct PolicyConfig {
     pub files: Vec<PathBuf>,
     /// A Cedar schema in place of the built-in one.
     pub schema: Option<PathBuf>,
+    /// What is added to the schema, Cedar schema syntax.
+    pub schema_extensions: Vec<PathBuf>,
     /// Entities, Cedar JSON.
     pub entities: Option<PathBuf>,
     /// Longest life of an allowing decision.
@@ -40,6 +42,11 @@ pub(super) const KNOBS: &[Knob] = &[
         "Cedar policies: a file, a directory, or a directory with a pattern such as policies/*.cedar; read again when they change.",
     ),
     Knob::new("policy.schema", KnobDefault::None, "A Cedar schema in place of the built-in one."),
+    Knob::new(
+        "policy.schema_extensions[]",
+        KnobDefault::None,
+        "Files that add to the schema, built-in or not: headers, query parameters, attributes, entity types, actions, in Cedar's schema syntax.",
+    ),
     Knob::new("policy.entities", KnobDefault::None, "Entities that policies refer to, in Cedar's JSON form."),
     Knob::new(
         "policy.decision_ttl",
@@ -64,6 +71,7 @@ impl PolicyConfig {
         let files = reader.values("policy.files", scalar::path);
         let (schema, entities) =
             (reader.optional("policy.schema", scalar::path), reader.optional("policy.entities", scalar::path));
+        let extensions = schema_extensions(reader);
         let (decision_ttl, deny_ttl) =
             (reader.value("policy.decision_ttl", ttl), reader.value("policy.deny_ttl", deny_ttl));
         let path_parameters = reader.value("policy.path_parameters", path_parameters);
@@ -71,6 +79,7 @@ impl PolicyConfig {
         Some(Self {
             files: files?.iter().map(|file| reader.located(file)).collect(),
             schema: schema?.map(|file| reader.located(file)),
+            schema_extensions: extensions?.iter().map(|file| reader.located(file)).collect(),
             entities: entities?.map(|file| reader.located(file)),
             decision_ttl: decision_ttl?,
             deny_ttl: deny_ttl?,
@@ -83,6 +92,7 @@ impl PolicyConfig {
         PolicyFiles {
             policies: self.files.clone(),
             schema: self.schema.as_deref().map(Path::to_path_buf),
+            schema_extensions: self.schema_extensions.clone(),
             entities: self.entities.as_deref().map(Path::to_path_buf),
             service: service.name.clone(),
             limit_millis: millis(self.decision_ttl),
@@ -91,6 +101,11 @@ impl PolicyConfig {
             time_zone: self.time_zone.clone(),
         }
     }
+}
+
+fn schema_extensions(reader: &Reader<'_>) -> Option<Vec<PathBuf>> {
+    const EXTENSIONS: &str = "policy.schema_extensions";
+    if reader.set(EXTENSIONS).is_some() { reader.values(EXTENSIONS, scalar::path) } else { Some(Vec::new()) }
 }
 
 fn path_parameters(node: &Node) -> Result<bool, String> {

@@ -65,6 +65,11 @@ pub fn claimed_id(leaf: &CertificateDer<'_>) -> Option<SpiffeId> {
     Leaf::read(leaf).ok().map(|facts| facts.id)
 }
 
+/// From when until when a leaf says that it is valid, if it keeps the rules for leaves; it proves nothing.
+pub fn claimed_validity(leaf: &CertificateDer<'_>) -> Option<(Timestamp, Timestamp)> {
+    Leaf::read(leaf).ok().map(|facts| (facts.validity.not_before, facts.validity.not_after))
+}
+
 /// Reads `bytes` as everything that arrives from outside here, and verifies what can be read; for fuzzing, so it returns nothing.
 pub fn fuzz_entry(bytes: &[u8]) {
     let leaf = CertificateDer::from(bytes);

@@ -14,6 +14,8 @@ use cedar_policy::{
     Effect, Entities, EntityId, EntityTypeName, EntityUid, PolicyId, PolicySet, Schema, ValidationMode, Validator,
 };
 
+mod missing;
+
 use super::{
     advice,
     compiled::{
@@ -68,7 +70,7 @@ fn compile_here(sources: &Sources) -> Result<CompiledPolicies, InvalidPolicies> 
     let statements = statement::parse_all(&sources.policies, &mut problems);
     check_not_empty(sources, &statements, &mut problems);
     check_depth(&statements, &mut problems);
-    let vocabulary = Vocabulary::parse(&schema, &mut problems);
+    let vocabulary = Vocabulary::parse(&schema, &sources.schema_extensions, &mut problems);
     let parts = vocabulary.and_then(|vocabulary| {
         let mut warnings = validate(&vocabulary, &statements, &mut problems);
         let (entities, service) = (sources.entities.as_ref(), &sources.service);
@@ -100,7 +102,7 @@ struct Applicable {
     policies: HashSet<PolicyId>,
 }
 
-fn built_in() -> Source {
+pub(super) fn built_in() -> Source {
     Source { name: "built-in schema".into(), text: BUILT_IN_SCHEMA.into() }
 }
 
@@ -270,6 +272,7 @@ fn assemble(
         warnings.push(unserved(sources));
     }
     warnings.extend(statements.iter().filter_map(|statement| admits_strangers(statement, &vocabulary)));
+    warnings.extend(missing::warnings(statements, sources.entities.as_ref(), &vocabulary, &directory));
     warnings.extend(unbounded);
     let rules = Rules { judge_unverified, refuse_path_parameters: sources.refuse_path_parameters };
     let lifetimes = Lifetimes::new(sources.time_zone.clone(), times);

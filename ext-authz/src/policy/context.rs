@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use authz_core::{
-    facts::{HeaderValue, Http},
+    facts::{HeaderValue, Http, QueryValue},
     gate::Admitted,
     plan::Read,
     reading::Reading,
@@ -87,9 +87,15 @@ fn fact_value(fact: &Fact, source: Source<'_>) -> Option<RestrictedExpression> {
         Read::Origin => admitted.origin().map(|id| RestrictedExpression::new_entity_uid(types.caller(id.as_str()))),
         Read::Sni => facts.sni.map(text),
         Read::SourceIp => facts.source_ip.map(address),
-        Read::Header(_) | Read::Host | Read::Path | Read::Protocol | Read::Query | Read::Scheme => {
-            admitted.http().and_then(|http| http_value(read, http))
-        }
+        Read::GrpcMethod
+        | Read::GrpcService
+        | Read::Header(_)
+        | Read::Host
+        | Read::Path
+        | Read::Protocol
+        | Read::Query
+        | Read::QueryParameter(_)
+        | Read::Scheme => admitted.http().and_then(|http| http_value(read, http)),
     }
 }
 
@@ -106,6 +112,8 @@ fn time_value(fact: Mention, Source { now, zone, .. }: Source<'_>) -> Option<Res
 
 fn http_value(read: &Read, http: &Http<'_>) -> Option<RestrictedExpression> {
     match read {
+        Read::GrpcMethod => http.grpc().map(|grpc| text(grpc.method)),
+        Read::GrpcService => http.grpc().map(|grpc| text(grpc.service)),
         Read::Header(name) => match http.headers.one(name) {
             HeaderValue::One(value) => Some(text(value)),
             HeaderValue::Absent | HeaderValue::Many | HeaderValue::NotText => None,
@@ -114,6 +122,10 @@ fn http_value(read: &Read, http: &Http<'_>) -> Option<RestrictedExpression> {
         Read::Path => Some(RestrictedExpression::new_string(http.path.normal().into_owned())),
         Read::Protocol => Some(text(http.protocol)),
         Read::Query => http.query.map(text),
+        Read::QueryParameter(name) => match http.query_parameter(name) {
+            QueryValue::One(value) => Some(text(&value)),
+            QueryValue::Absent | QueryValue::Ambiguous => None,
+        },
         Read::Scheme => Some(text(http.scheme)),
         _ => None,
     }

@@ -1,17 +1,22 @@
 //! Entities: those of the file, completed with what follows from SPIFFE IDs, and the few that a request can touch.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use authz_core::identity::SpiffeId;
-use cedar_policy::{Entities, Entity, EntityId, EntityTypeName, EntityUid, EvalResult, RestrictedExpression};
+use cedar_policy::{Entities, Entity, EntityUid, EvalResult, RestrictedExpression, entities_errors::EntitiesError};
 
 use super::{
     problem::{Problem, Unexpected, with_causes},
     source::Source,
-    vocabulary::{PATH, TRUST_DOMAIN, Types, Vocabulary},
+    vocabulary::{Types, Vocabulary},
 };
 
+mod automatic;
+mod circle;
 mod file;
+mod inherited;
+
+use self::{file::Entries, inherited::Inherited};
 
 pub(super) use self::file::check_spiffe;
 
@@ -19,6 +24,7 @@ pub(super) use self::file::check_spiffe;
 pub(super) struct Directory {
     entities: Entities,
     service: EntityUid,
+    inherited: Inherited,
 }
 
 impl Directory {
@@ -30,21 +36,23 @@ impl Directory {
         vocabulary: &Vocabulary,
         problems: &mut Vec<Problem>,
     ) -> Option<Self> {
-        let mut entities = source.map_or_else(Vec::new, |source| file::parse(source, vocabulary, problems));
+        let Entries { entities, inherited } =
+            source.map_or_else(Entries::default, |source| file::parse(source, vocabulary, problems));
         let service = vocabulary.types.service(service);
-        if !entities.iter().any(|entity| entity.uid() == service) {
+        let mut all: Vec<Entity> = entities.iter().map(|(_, entity)| entity.clone()).collect();
+        if !all.iter().any(|entity| entity.uid() == service) {
             let automatic = Entity::with_uid(service.clone());
             if let Err(error) = Entities::from_entities([automatic.clone()], Some(&vocabulary.schema)) {
                 let message = format!("{service} must stand in the entities file: {}", with_causes(&error));
                 problems.push(Problem::whole(source.unwrap_or(schema), message));
                 return None;
             }
-            entities.push(automatic);
+            all.push(automatic);
         }
-        match Entities::from_entities(entities, Some(&vocabulary.schema)) {
-            Ok(entities) => Some(Self { entities, service }),
+        match Entities::from_entities(all, Some(&vocabulary.schema)) {
+            Ok(all) => Some(Self { entities: all, service, inherited }),
             Err(error) => {
-                problems.push(Problem::whole(source.unwrap_or(schema), with_causes(&error)));
+                problems.extend(refused(&error, source.unwrap_or(schema), &entities, vocabulary));
                 None
             }
         }
@@ -60,11 +68,11 @@ impl Directory {
         &self.entities
     }
 
-    /// Every entity that is known, if only because others are in it.
-    pub fn names(&self) -> HashSet<EntityUid> {
+    /// Every entity that is there, or that something there is in.
+    pub fn named(&self) -> HashSet<EntityUid> {
         let above =
             self.entities.iter().flat_map(|entity| self.entities.ancestors(&entity.uid()).into_iter().flatten());
-        self.entities.iter().map(Entity::uid).chain(above.cloned()).collect()
+        above.cloned().chain(self.entities.iter().map(Entity::uid)).collect()
     }
 
     /// What an entity is in.
@@ -85,13 +93,27 @@ impl Directory {
         let mut roots = vec![uid.clone()];
         let mut added = Vec::new();
         if self.entities.get(&uid).is_none() {
-            let caller = automatic_caller(id, types)?;
-            roots.extend(automatic_parents(id, types));
-            added.push(caller);
+            roots.extend(automatic::parents(id, types));
+            added.push(self.automatic_caller(id, types)?);
         }
         added.extend(self.reachable(roots));
         added.retain(|entity| common.get(&entity.uid()).is_none());
         common.clone().add_entities(added, None).map_err(Unexpected::of)
+    }
+
+    /// The caller as an entity, for one that the entities file does not name.
+    fn automatic_caller(&self, id: &SpiffeId, types: &Types) -> Result<Entity, Unexpected> {
+        let mut attributes = HashMap::new();
+        for (name, value) in automatic::attributes(id, types) {
+            attributes.insert(name.to_owned(), value.expression()?);
+        }
+        for (_, name) in &types.workload_attributes.inherited {
+            if let Some(value) = self.inherited.of(name, id) {
+                attributes.insert((*name).to_owned(), RestrictedExpression::new_string(value.to_owned()));
+            }
+        }
+        Entity::new(types.caller(id.as_str()), attributes, automatic::parents(id, types).collect())
+            .map_err(Unexpected::of)
     }
 
     /// Entities that an expression which starts from `open` can look at: groups and what attributes and tags name.
@@ -110,25 +132,28 @@ impl Directory {
     }
 }
 
-/// The caller as an entity, for one that the entities file does not name.
-fn automatic_caller(id: &SpiffeId, types: &Types) -> Result<Entity, Unexpected> {
-    let attributes = automatic_attributes(id, types)
-        .map(|(name, text)| (name.to_owned(), RestrictedExpression::new_string(text.to_owned())));
-    Entity::new(types.caller(id.as_str()), attributes.collect(), automatic_parents(id, types).collect())
-        .map_err(Unexpected::of)
+/// What is wrong with entities that Cedar refuses together: each that is wrong by itself, or how they are in one another.
+fn refused(
+    error: &EntitiesError,
+    source: &Source,
+    entities: &[(usize, Entity)],
+    vocabulary: &Vocabulary,
+) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    file::misfits(entities, source, vocabulary, &mut problems);
+    if problems.is_empty() {
+        problems.push(in_a_circle(source, entities).unwrap_or_else(|| Problem::whole(source, with_causes(error))));
+    }
+    problems
 }
 
-/// What a workload is in by its ID alone.
-fn automatic_parents(id: &SpiffeId, types: &Types) -> impl Iterator<Item = EntityUid> {
-    let uid = |name: &EntityTypeName, text: &str| EntityUid::from_type_name_and_id(name.clone(), EntityId::new(text));
-    let paths = types.workload_path.iter().flat_map(move |name| id.prefixes().map(move |prefix| uid(name, prefix)));
-    paths.chain(types.trust_domain.iter().map(move |name| uid(name, id.trust_domain())))
-}
-
-/// The attributes a workload has by its ID alone, as far as the schema declares them.
-fn automatic_attributes<'a>(id: &'a SpiffeId, types: &Types) -> impl Iterator<Item = (&'static str, &'a str)> {
-    let declared = |(name, _): &(&'static str, &str)| types.workload_attributes.contains(*name);
-    [(TRUST_DOMAIN, id.trust_domain()), (PATH, id.path())].into_iter().filter(declared)
+fn in_a_circle(source: &Source, entities: &[(usize, Entity)]) -> Option<Problem> {
+    let circle = circle::find(entities.iter().map(|(_, entity)| entity))?;
+    let first = circle.first()?;
+    let (offset, _) = entities.iter().find(|(_, entity)| entity.uid() == *first)?;
+    let way: Vec<String> = circle.iter().chain([first]).map(ToString::to_string).collect();
+    let message = format!("{first} is in itself: {}; take one of them out of the next", way.join(" in "));
+    Some(Problem::at(source, *offset, message))
 }
 
 fn collect_uids(value: EvalResult, uids: &mut Vec<EntityUid>) {

@@ -20,7 +20,7 @@ use crate::spelling::meant;
 
 /// What is doubtful in these policies.
 pub(super) fn find(statements: &[Statement<'_>], vocabulary: &Vocabulary, directory: &Directory) -> Vec<Problem> {
-    let known = directory.names();
+    let known = directory.named();
     let shapes: Vec<&Shape> = vocabulary.methods.values().map(|method| method.context.as_ref()).collect();
     let mut doubts = Vec::new();
     for statement in statements {
@@ -41,32 +41,13 @@ pub(super) fn find(statements: &[Statement<'_>], vocabulary: &Vocabulary, direct
     doubts
 }
 
-/// Groups that nobody is in, and services that are nearly ours.
+/// A service that nobody knows and that is nearly ours.
 fn names(statement: &Statement<'_>, service: &EntityUid, known: &HashSet<EntityUid>) -> Vec<Problem> {
-    let mut literals = statement.policy.entity_literals();
-    literals.sort_by_cached_key(ToString::to_string);
-    let doubt = |uid: &EntityUid| {
-        let (kind, name) = (uid.type_name().basename(), uid.id().unescaped());
-        if known.contains(uid) {
-            return None;
-        }
-        let of_kind =
-            known.iter().filter(|known| known.type_name() == uid.type_name()).map(|known| known.id().unescaped());
-        let meant = meant(name, of_kind);
-        match (kind, meant) {
-            ("WorkloadGroup" | "ServiceGroup", Some(meant)) => {
-                Some(format!("nobody is in {uid}: the entities file does not know it; did you mean {meant:?}?"))
-            }
-            ("WorkloadGroup" | "ServiceGroup", None) => Some(format!(
-                "nobody is in {uid}: no entities file knows it; add members there (policy.entities), as parents of what is in it"
-            )),
-            ("Service", Some(meant)) if meant == service.id().unescaped() => {
-                Some(format!("{uid} is not this service; did you mean {service}?"))
-            }
-            _ => None,
-        }
-    };
-    literals.iter().filter_map(|uid| Some(mention(statement, uid.id().unescaped(), doubt(uid)?))).collect()
+    let literals = statement.policy.entity_literals();
+    let others = literals.iter().filter(|uid| uid.type_name() == service.type_name() && !known.contains(*uid));
+    let near = others.filter(|uid| meant(uid.id().unescaped(), [service.id().unescaped()]).is_some());
+    let doubt = |uid: &EntityUid| format!("{uid} is not this service; did you mean {service}?");
+    near.map(|uid| mention(statement, uid.id().unescaped(), doubt(uid))).collect()
 }
 
 /// A `*` where it is a star, and signs of other languages where they are none.
@@ -127,8 +108,12 @@ fn absent(expression: &Expr, shapes: &[&Shape]) -> Option<(String, String)> {
             format!("header {name:?} is never there: names of headers are in lower case; write {lower:?}")
         }
         ["http", "headers", _] => format!(
-            "header {name:?} is never there: the schema does not declare it; add \"{name}\"?: String to Headers in a schema of your own \
-             (`countersign policy schema` prints the built-in one)"
+            "header {name:?} is never there: the schema does not declare it; do so in a file of policy.schema_extensions: type Headers = \
+             {{ {name:?}?: String }};"
+        ),
+        ["http", "query_parameters", _] => format!(
+            "query parameter {name:?} is never there: the schema does not declare it; do so in a file of policy.schema_extensions: type \
+             QueryParameters = {{ {name:?}?: String }};"
         ),
         _ => format!(
             "context.{} is never there: the schema does not declare it; `countersign policy schema` prints what there is",

@@ -6,11 +6,12 @@ use std::{
 };
 
 use super::{
-    compile::compile,
+    compile::{built_in, compile},
     compiled::CompiledPolicies,
     lifetime::TimeZone,
-    problem::InvalidPolicies,
+    problem::{InvalidPolicies, Problem},
     source::{Source, Sources},
+    vocabulary::{Declarations, SCHEMA_VERSION, Vocabulary},
 };
 
 /// Where a policy set is.
@@ -20,6 +21,8 @@ pub struct PolicyFiles {
     pub policies: Vec<PathBuf>,
     /// A Cedar schema in place of the built-in one.
     pub schema: Option<PathBuf>,
+    /// What is added to either, in Cedar's schema syntax.
+    pub schema_extensions: Vec<PathBuf>,
     /// Entities in Cedar's JSON form.
     pub entities: Option<PathBuf>,
     /// Which `Service` this is.
@@ -71,8 +74,43 @@ impl PolicyFiles {
     /// What to watch: the files and, for patterns, their directories.
     pub fn watched(&self) -> Vec<PathBuf> {
         let policies = self.policies.iter().map(|path| watched(path));
-        let others = [&self.schema, &self.entities].into_iter().flatten().map(PathBuf::as_path);
+        let others = self.schema.iter().chain(&self.schema_extensions).chain(&self.entities).map(PathBuf::as_path);
         policies.chain(others).map(Path::to_path_buf).collect()
+    }
+
+    /// The schema in force as text: as it was written where one file holds it, else put together.
+    ///
+    /// # Errors
+    /// A file can't be read, or together they are no schema.
+    pub fn schema_text(&self) -> Result<String, PolicyError> {
+        let mut unreadable = Vec::new();
+        let base = self.schema.as_ref().map_or_else(|| Some(built_in()), |path| source(path, &mut unreadable));
+        let extensions: Vec<Source> =
+            self.schema_extensions.iter().filter_map(|path| source(path, &mut unreadable)).collect();
+        let Some(base) = base.filter(|_| unreadable.is_empty()) else {
+            return Err(PolicyError::Unreadable(unreadable));
+        };
+        let mut problems = Vec::new();
+        let vocabulary = Vocabulary::parse(&base, &extensions, &mut problems);
+        match Declarations::read(&base, &extensions, &mut Vec::new()).filter(|_| vocabulary.is_some()) {
+            None => Err(InvalidPolicies { problems }.into()),
+            Some(_) if extensions.is_empty() => Ok(base.text),
+            Some(declarations) => {
+                let text = declarations
+                    .to_text()
+                    .map_err(|message| InvalidPolicies { problems: vec![Problem::whole(&base, message)] })?;
+                Ok(format!("// The schema in force: {}.\n\n{text}", self.schema_name()))
+            }
+        }
+    }
+
+    /// What the schema is made of, with its version if it is the built-in one.
+    pub fn schema_name(&self) -> String {
+        let base = self
+            .schema
+            .as_ref()
+            .map_or_else(|| format!("schema version {SCHEMA_VERSION} (built in)"), |path| path.display().to_string());
+        self.schema_extensions.iter().fold(base, |name, path| format!("{name}, extended by {}", path.display()))
     }
 }
 
@@ -96,6 +134,7 @@ pub(super) fn read(files: &PolicyFiles) -> Result<Sources, PolicyError> {
     let sources = Sources {
         policies: paths.iter().filter_map(&mut source).collect(),
         schema: files.schema.as_ref().and_then(&mut source),
+        schema_extensions: files.schema_extensions.iter().filter_map(&mut source).collect(),
         entities: files.entities.as_ref().and_then(&mut source),
         service: files.service.clone(),
         limit_millis: files.limit_millis,

@@ -46,11 +46,11 @@ impl Problem {
         Self { file: source.name.as_str().into(), at: None, message: message.into() }
     }
 
-    /// A problem at the first mention of `word`, or of the source as a whole.
-    pub(super) fn mention(source: &Source, word: &str, message: impl Into<String>) -> Self {
-        match source.text.find(word) {
-            Some(offset) => Self::at(source, offset, message),
-            None => Self::whole(source, message),
+    /// File, line and column, as far as they are known.
+    pub(super) fn place(&self) -> String {
+        match self.at {
+            Some(Position { line, column }) => format!("{}:{line}:{column}", self.file),
+            None => self.file.to_string(),
         }
     }
 
@@ -93,10 +93,7 @@ impl Position {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.at {
-            Some(Position { line, column }) => write!(f, "{}:{line}:{column}: {}", self.file, self.message),
-            None => write!(f, "{}: {}", self.file, self.message),
-        }
+        write!(f, "{}: {}", self.place(), self.message)
     }
 }
 

@@ -41,6 +41,8 @@ pub struct Summary {
     pub policies: usize,
     /// Those that can match a request to this service.
     pub applicable: usize,
+    /// What policies are checked against, with its version.
+    pub schema: String,
     /// Facts that enter the cache key, besides caller and method.
     pub reads: Vec<String>,
     /// Comparisons of facts of time: a decision holds until one of those that can match it comes out otherwise.
@@ -66,6 +68,7 @@ pub fn report(files: &PolicyFiles) -> Report {
             let summary = Summary {
                 policies: compiled.len(),
                 applicable: compiled.applicable(),
+                schema: files.schema_name(),
                 reads: compiled.plan().reads().iter().map(ToString::to_string).collect(),
                 lifetime_bounds: lifetime_bounds(&compiled),
                 digest: compiled.digest().to_string(),
@@ -136,6 +139,7 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let reads = if self.reads.is_empty() { "nothing".to_owned() } else { self.reads.join(", ") };
         writeln!(f, "valid: {} policies, {} of them for this service", self.policies, self.applicable)?;
+        writeln!(f, "schema: {}", self.schema)?;
         writeln!(f, "reads, besides caller and method: {reads}")?;
         for LifetimeBound { policy, test } in &self.lifetime_bounds {
             writeln!(f, "decisions end when `{test}` changes (policy {policy:?})")?;

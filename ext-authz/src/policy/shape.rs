@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use authz_core::plan::Read;
+use authz_core::{facts::is_parameter_name, plan::Read};
 use serde_json::Value;
 
 use super::lifetime::Mention;
@@ -145,13 +145,15 @@ fn known(path: &[&str]) -> Option<Known> {
     let at_times = |read, kind| Some(Known::Fact { fact: Fact::Read(read), kind, always: false });
     let time = |fact, kind| Some(Known::Fact { fact: Fact::Time(fact), kind, always: true });
     match path {
-        [] | ["clock" | "destination" | "hops" | "http" | "source" | "tls"] | ["http", "headers"] => {
-            Some(Known::Record)
-        }
+        []
+        | ["clock" | "destination" | "grpc" | "hops" | "http" | "source" | "tls"]
+        | ["http", "headers" | "query_parameters"] => Some(Known::Record),
         ["clock", "minute"] => time(Mention::Minute, "Long"),
         ["clock", "weekday"] => time(Mention::Weekday, "Long"),
         ["destination", "ip"] => at_times(Read::DestinationIp, "ipaddr"),
         ["destination", "port"] => at_times(Read::DestinationPort, "Long"),
+        ["grpc", "method"] => at_times(Read::GrpcMethod, "String"),
+        ["grpc", "service"] => at_times(Read::GrpcService, "String"),
         ["hops", "complete"] => of(Read::HopsComplete, "Bool"),
         ["hops", "count"] => of(Read::HopCount, "Long"),
         ["hops", "workloads"] => of(Read::Hops, "Set<Workload>"),
@@ -163,6 +165,7 @@ fn known(path: &[&str]) -> Option<Known> {
         ["http", "scheme"] => always(Read::Scheme),
         ["http", "protocol"] => always(Read::Protocol),
         ["http", "headers", name] => at_times(Read::Header((*name).into()), "String"),
+        ["http", "query_parameters", name] => at_times(Read::QueryParameter((*name).into()), "String"),
         ["now"] => time(Mention::Now, "datetime"),
         ["source", "ip"] => at_times(Read::SourceIp, "ipaddr"),
         ["view_age"] => Some(Known::Fact { fact: Fact::ViewAge, kind: "Long", always: true }),
@@ -201,10 +204,14 @@ fn member(
             return None;
         }
     };
-    if let Fact::Read(Read::Header(name)) = &fact
-        && !is_header_name(name)
-    {
-        misfits.push(misfit(path, "is no header name; use its lower-case form"));
+    match &fact {
+        Fact::Read(Read::Header(name)) if !is_header_name(name) => {
+            misfits.push(misfit(path, "is no header name; use its lower-case form"));
+        }
+        Fact::Read(Read::QueryParameter(name)) if !is_parameter_name(name) => {
+            misfits.push(misfit(path, "is no name of a query parameter; write it as it is once decoded"));
+        }
+        _ => {}
     }
     if kind_of(&resolve(declared, common), common).as_deref() != Some(kind) {
         misfits.push(misfit(path, &format!("has another type; declare it as {kind}")));
@@ -222,7 +229,7 @@ fn misfit(path: &[&str], what: &str) -> Misfit {
 }
 
 /// Follows names of common types, not for ever: Cedar refuses cycles, this only has to stop.
-fn resolve(declared: &Value, common: &dyn Fn(&str) -> Option<Value>) -> Value {
+pub(super) fn resolve(declared: &Value, common: &dyn Fn(&str) -> Option<Value>) -> Value {
     const DEEPEST: usize = 64;
     let mut declared = declared.clone();
     for _ in 0..DEEPEST {
@@ -235,7 +242,7 @@ fn resolve(declared: &Value, common: &dyn Fn(&str) -> Option<Value>) -> Value {
 }
 
 /// The name of a primitive, extension or entity type, or of a set of one.
-fn kind_of(declared: &Value, common: &dyn Fn(&str) -> Option<Value>) -> Option<String> {
+pub(super) fn kind_of(declared: &Value, common: &dyn Fn(&str) -> Option<Value>) -> Option<String> {
     if declared.get("type").and_then(Value::as_str) == Some("Set") {
         let member = resolve(declared.get("element")?, common);
         return name(&member).map(|name| format!("Set<{}>", plain(name)));

@@ -12,6 +12,8 @@ pub struct Sources {
     pub policies: Vec<Source>,
     /// A Cedar schema in place of the built-in one.
     pub schema: Option<Source>,
+    /// What is added to either, in Cedar's schema syntax.
+    pub schema_extensions: Vec<Source>,
     /// Entities in Cedar's JSON form: groups, attributes.
     pub entities: Option<Source>,
     /// Which `Service` this is.
@@ -50,6 +52,8 @@ impl Sources {
             put(&mut hash, &policy.text);
         }
         put(&mut hash, schema);
+        hash.update((self.schema_extensions.len() as u64).to_le_bytes());
+        self.schema_extensions.iter().for_each(|extension| put(&mut hash, &extension.text));
         put(&mut hash, self.entities.as_ref().map_or("", |entities| &entities.text));
         put(&mut hash, &self.service);
         put(&mut hash, self.time_zone.name());
@@ -72,6 +76,7 @@ mod tests {
         Sources {
             policies: vec![source("a", "x"), source("b", "y")],
             schema: None,
+            schema_extensions: vec![source("x", "type X = Long;")],
             entities: Some(source("e", "[]")),
             service: "s".into(),
             limit_millis: 1,
@@ -84,12 +89,14 @@ mod tests {
     #[test]
     fn every_ingredient_changes_the_digest() {
         let base = sources().digest("schema");
-        let changes: [fn(&mut Sources); 10] = [
+        let changes: [fn(&mut Sources); 12] = [
             |s| s.policies[0].name = "c".into(),
             |s| s.policies[0].text = "z".into(),
             |s| s.policies.swap(0, 1),
             |s| s.policies.truncate(1),
             |s| s.policies[0] = Source { name: "ax".into(), text: String::new() },
+            |s| s.schema_extensions.clear(),
+            |s| s.schema_extensions[0].text = "type X = Bool;".into(),
             |s| s.entities = None,
             |s| s.service = "t".into(),
             |s| s.time_zone = TimeZone::parse("Europe/Berlin").unwrap(),

@@ -6,10 +6,14 @@ mod beginners;
 mod context;
 mod decisions;
 mod differential;
+mod extensions;
+mod plain;
 mod refusals;
 mod request;
+mod robustness;
 mod time;
 mod watching;
+mod workloads;
 
 pub(super) use self::request::TestRequest;
 use super::*;
@@ -19,6 +23,7 @@ pub(super) fn sources(policies: &str) -> Sources {
     Sources {
         policies: vec![Source { name: "a.cedar".into(), text: policies.into() }],
         schema: None,
+        schema_extensions: vec![],
         entities: None,
         service: "cart".into(),
         limit_millis: 60_000,

@@ -5,23 +5,36 @@ use std::{
     sync::Arc,
 };
 
-use cedar_policy::{Entities, EntityId, EntityTypeName, EntityUid, Schema, SchemaFragment};
+use cedar_policy::{Entities, EntityId, EntityTypeName, EntityUid, Schema};
 use serde_json::Value;
 
 use self::schemas::Schemas;
 use super::{
     problem::{Problem, with_causes},
-    shape::{Misfit, Shape, is_long, is_record_of},
+    shape::{Misfit, Shape},
     source::Source,
-    standing::RISK,
 };
 
+mod catalogue;
+mod declarations;
+mod merge;
+mod places;
 mod schemas;
+mod workload;
 
-pub(super) use self::schemas::Reach;
+pub use self::catalogue::{DeclaredFact, built_in_facts};
+pub(super) use self::{
+    declarations::Declarations,
+    schemas::Reach,
+    workload::{CREDENTIAL, PATH, SEGMENTS, TRUST_DOMAIN, WorkloadAttributes},
+};
 
 /// The schema that is used unless the configuration names another.
 pub const BUILT_IN_SCHEMA: &str = include_str!("../../policy/schema.cedarschema");
+
+/// Its version. It rises with every change of what the schema declares, so that people can tell what a policy may rest on; README,
+/// "What policies can see", says what each version changed. Comments are no change.
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// A schema that Countersign can serve.
 pub(super) struct Vocabulary {
@@ -57,53 +70,35 @@ pub(super) struct Types {
     pub unverified: Option<EntityTypeName>,
     /// What is called.
     pub service: EntityTypeName,
-    /// Whether callers have `trust_domain` and `path`.
-    pub workload_attributes: HashSet<String>,
+    /// The attributes of callers that are filled in.
+    pub workload_attributes: WorkloadAttributes,
 }
-
-/// Attributes of a `Workload` that are filled in from its SPIFFE ID.
-pub(super) const TRUST_DOMAIN: &str = "trust_domain";
-/// Attributes of a `Workload` that are filled in from its SPIFFE ID.
-pub(super) const PATH: &str = "path";
-
-/// The attribute of a `Workload` that is filled in from its certificate, for each request.
-pub(super) const CREDENTIAL: &str = "credential";
-
-/// What a credential says.
-const CREDENTIAL_MEMBERS: &[(&str, &str)] =
-    &[("age", "duration"), ("expires_in", "duration"), ("lifetime", "duration")];
 
 /// The action of a TCP connection. No HTTP method can be called so: a colon is in no token (RFC 9110 §5.6.2).
 pub(super) const CONNECTION: &str = "tcp:connect";
 
 impl Vocabulary {
-    /// Reads a schema in Cedar's syntax; what is wrong goes to `problems`.
-    pub fn parse(source: &Source, problems: &mut Vec<Problem>) -> Option<Self> {
+    /// Reads a schema in Cedar's syntax and its extensions; what is wrong goes to `problems`.
+    pub fn parse(source: &Source, extensions: &[Source], problems: &mut Vec<Problem>) -> Option<Self> {
         let before = problems.len();
-        let found = Self::read(source, problems);
+        let found = Declarations::read(source, extensions, problems).and_then(|it| Self::of(it, source, problems));
         found.filter(|_| problems.len() == before)
     }
 
-    fn read(source: &Source, problems: &mut Vec<Problem>) -> Option<Self> {
-        let schema = match Schema::from_cedarschema_str(&source.text) {
-            Ok((schema, _)) => schema,
-            Err(error) => {
-                problems.push(Problem::diagnosed(source, 0, &error));
-                return None;
-            }
-        };
-        let json = as_json(source, problems)?;
-        let types = Types::of(&schema, &json, source, problems)?;
+    fn of(declarations: Declarations<'_>, source: &Source, problems: &mut Vec<Problem>) -> Option<Self> {
+        let types = Types::of(&declarations, source, problems)?;
+        let methods = methods(&types, &declarations, source, problems);
+        let Declarations { schema, json, .. } = declarations;
         let actions =
             schema.action_entities().map_err(|error| problems.push(Problem::whole(source, with_causes(&error))));
-        let methods = methods(&schema, &types, &json, source, problems);
         let schemas = Schemas::of(&json).map_err(|message| problems.push(Problem::whole(source, message)));
         Some(Self { methods, actions: actions.ok()?, types, schemas: schemas.ok()?, schema })
     }
 }
 
 impl Types {
-    fn of(schema: &Schema, json: &Value, source: &Source, problems: &mut Vec<Problem>) -> Option<Self> {
+    fn of(declarations: &Declarations<'_>, source: &Source, problems: &mut Vec<Problem>) -> Option<Self> {
+        let schema = &declarations.schema;
         let find = |name: &str| schema.entity_types().find(|known| known.to_string() == name).cloned();
         let (Some(workload), Some(service)) = (find("Workload"), find("Service")) else {
             let message = "entity types Workload and Service must be declared; `countersign policy schema` prints them";
@@ -115,7 +110,7 @@ impl Types {
             workload_path: find("WorkloadPath").filter(|name| above.contains(name)),
             trust_domain: find("TrustDomain").filter(|name| above.contains(name)),
             unverified: find(UNVERIFIED),
-            workload_attributes: workload_attributes(json, source, problems),
+            workload_attributes: WorkloadAttributes::of(declarations, problems),
             workload,
             service,
         })
@@ -135,50 +130,16 @@ impl Types {
 /// The entity type of callers that proved nothing.
 const UNVERIFIED: &str = "Unverified";
 
-fn as_json(source: &Source, problems: &mut Vec<Problem>) -> Option<Value> {
-    let json = SchemaFragment::from_cedarschema_str(&source.text)
-        .map_err(|error| with_causes(&error))
-        .and_then(|(fragment, _)| fragment.to_json_value().map_err(|error| with_causes(&error)));
-    json.map_err(|message| problems.push(Problem::whole(source, message))).ok()
-}
-
-/// The automatic attributes that are declared; any other must be optional, for a caller the entities file does not name lacks it.
-fn workload_attributes(json: &Value, source: &Source, problems: &mut Vec<Problem>) -> HashSet<String> {
-    let declared = json.pointer("//entityTypes/Workload/shape/attributes").and_then(Value::as_object);
-    let mut automatic = HashSet::new();
-    for (name, declared) in declared.into_iter().flatten() {
-        if name == TRUST_DOMAIN || name == PATH {
-            automatic.insert(name.clone());
-        } else if declared.get("required") != Some(&Value::Bool(false)) {
-            let message = format!(
-                "attribute {name} of Workload is required, but callers that the entities file does not name have none; declare it as `{name}?`"
-            );
-            problems.push(Problem::mention(source, name, message));
-        }
-        let common = |name: &str| json.pointer("//commonTypes")?.get(name).cloned();
-        if name == RISK && !is_long(declared, &common) {
-            let message = "attribute risk of Workload is what signals say, from 0 to 100; declare it as `risk?: Long`";
-            problems.push(Problem::mention(source, name, message));
-        }
-        if name == CREDENTIAL && !is_record_of(declared, &common, CREDENTIAL_MEMBERS) {
-            let message = "attribute credential of Workload is filled in from its certificate; declare it as `credential?: { age: duration, lifetime: duration, expires_in: duration }`";
-            problems.push(Problem::mention(source, name, message));
-        }
-    }
-    automatic
-}
-
 fn methods(
-    schema: &Schema,
     types: &Types,
-    json: &Value,
+    declarations: &Declarations<'_>,
     source: &Source,
     problems: &mut Vec<Problem>,
 ) -> HashMap<Box<str>, Method> {
     let mut methods = HashMap::new();
     let mut misfits: Vec<Misfit> = Vec::new();
-    for action in schema.actions_for_principal_and_resource(&types.workload, &types.service) {
-        match context_of(action, json) {
+    for action in declarations.schema.actions_for_principal_and_resource(&types.workload, &types.service) {
+        match context_of(action, &declarations.json) {
             Ok(context) => {
                 let method = Method { action: action.clone(), context: Arc::new(context) };
                 methods.insert(action.id().unescaped().into(), method);
@@ -188,7 +149,7 @@ fn methods(
     }
     misfits.sort_by(|a, b| a.message.cmp(&b.message));
     misfits.dedup();
-    problems.extend(misfits.into_iter().map(|misfit| Problem::mention(source, &misfit.word, misfit.message)));
+    problems.extend(misfits.into_iter().map(|misfit| declarations.problem(&misfit.word, misfit.message)));
     if methods.is_empty() && problems.is_empty() {
         let message = "no action applies to principal Workload and resource Service; declare one per HTTP method, such as \"GET\"";
         problems.push(Problem::whole(source, message));

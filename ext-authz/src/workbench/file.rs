@@ -44,6 +44,8 @@ pub enum PolicySource {
         policies: Vec<PathBuf>,
         /// A schema in place of the built-in one.
         schema: Option<PathBuf>,
+        /// What extends it.
+        schema_extensions: Vec<PathBuf>,
         /// Entities in Cedar's JSON form.
         entities: Option<PathBuf>,
         /// Which service they are for.
@@ -72,8 +74,18 @@ pub enum Unusable {
     },
 }
 
-const OF_FILE: [&str; 9] =
-    ["config", "policies", "schema", "entities", "service", "path_parameters", "time_zone", "defaults", "cases"];
+const OF_FILE: [&str; 10] = [
+    "config",
+    "policies",
+    "schema",
+    "schema_extensions",
+    "entities",
+    "service",
+    "path_parameters",
+    "time_zone",
+    "defaults",
+    "cases",
+];
 
 /// The time of a request that says none: a Monday at noon, so that a case says the same every day.
 pub(super) const THEN: Timestamp = Timestamp::from_secs(1_767_614_400);
@@ -139,10 +151,12 @@ fn policies(section: &Section<'_, '_>, base: &Path) -> Option<PolicySource> {
     let config = section.read("config", path);
     let policies = section.list("policies", |node| form.parsed(node, "policies", path));
     let (schema, entities) = (section.read("schema", path), section.read("entities", path));
+    let extensions = section.list("schema_extensions", |node| form.parsed(node, "schema_extensions", path));
+    let schema_extensions = extensions.unwrap_or_default();
     let service = section.read("service", scalar::text);
     let refuse_path_parameters = section.read("path_parameters", path_parameters).unwrap_or(false);
     let time_zone = section.read("time_zone", time_zone).unwrap_or_else(TimeZone::utc);
-    let of_files = ["policies", "schema", "entities", "service", "path_parameters", "time_zone"];
+    let of_files = ["policies", "schema", "schema_extensions", "entities", "service", "path_parameters", "time_zone"];
     let said = of_files.iter().find_map(|key| section.get(key).map(|node| (*key, node)));
     match (section.get("config"), said) {
         (Some(_), Some((key, node))) => {
@@ -157,6 +171,7 @@ fn policies(section: &Section<'_, '_>, base: &Path) -> Option<PolicySource> {
         (None, Some(_)) => Some(PolicySource::Files {
             policies: policies?,
             schema,
+            schema_extensions,
             entities,
             service,
             refuse_path_parameters,

@@ -25,7 +25,8 @@ pub(super) fn permits(inspector: &Inspector, scene: &Scene) -> Vec<PolicyNote> {
 fn weight(part: Part) -> usize {
     match part {
         Part::When | Part::Unless => 2,
-        Part::Action | Part::Principal => 3,
+        Part::Action => 3,
+        Part::Principal => 4,
         Part::Resource => 6,
     }
 }

@@ -13,6 +13,7 @@ fn inspector(policies: &str) -> Inspector {
     Inspector::of(&Sources {
         policies: vec![Text { name: "a.cedar".into(), text: policies.into() }],
         schema: None,
+        schema_extensions: vec![],
         entities: None,
         service: "cart".into(),
         limit_millis: 60_000,
@@ -45,6 +46,7 @@ fn the_example_policies_pass_their_cases_and_every_condition_is_shown() {
     let inspector = Inspector::of(&Sources {
         policies: policies.iter().map(text).collect(),
         schema: schema.as_ref().map(text),
+        schema_extensions: vec![],
         entities: entities.as_ref().map(text),
         service: service.clone().unwrap(),
         limit_millis: 60_000,

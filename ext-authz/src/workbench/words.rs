@@ -66,6 +66,8 @@ pub(super) fn name_of(path: &str) -> Option<String> {
         "action" => "what is asked for",
         "context.destination.ip" => "the address that was connected to",
         "context.destination.port" => "the port that was connected to",
+        "context.grpc.method" => "the gRPC method",
+        "context.grpc.service" => "the gRPC service",
         "context.hops.complete" => "whether the request is known to the workload that began",
         "context.hops.count" => "how many connections the request has crossed",
         "context.hops.workloads" => "the workloads it has come through",
@@ -92,12 +94,35 @@ pub(super) fn name_of(path: &str) -> Option<String> {
         "principal.path" => "the path of the caller's SPIFFE ID",
         "principal.trust_domain" => "the trust domain of the caller",
         "resource" => "the service that is asked",
-        _ => return header(path).map(|name| format!("the header {name}")),
+        _ => return named(path),
     };
     Some(fixed.to_owned())
 }
 
-fn header(path: &str) -> Option<&str> {
-    let name = path.strip_prefix("context.http.headers")?;
-    name.strip_prefix('.').or_else(|| name.strip_prefix("[\"")?.strip_suffix("\"]"))
+/// What operators name themselves.
+fn named(path: &str) -> Option<String> {
+    let kinds = [("context.http.headers", "the header"), ("context.http.query_parameters", "the query parameter")];
+    kinds.into_iter().find_map(|(above, kind)| {
+        let name = path.strip_prefix(above)?;
+        let name = name.strip_prefix('.').or_else(|| name.strip_prefix("[\"")?.strip_suffix("\"]"))?;
+        Some(format!("{kind} {name}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::name_of;
+
+    #[test]
+    fn what_policies_read_has_a_name_also_where_operators_gave_it() {
+        for (path, expected) in [
+            ("context.http.path", Some("the path, without the query")),
+            ("context.http.headers.origin", Some("the header origin")),
+            ("context.http.headers[\"x-tenant\"]", Some("the header x-tenant")),
+            ("context.http.query_parameters.page", Some("the query parameter page")),
+            ("principal.team", None),
+        ] {
+            assert_eq!(name_of(path).as_deref(), expected, "{path}");
+        }
+    }
 }

@@ -1,19 +1,9 @@
 //! The way to the door of a running sidecar at which Envoy asks (`ext_authz`), and the question in Envoy's form. It explains nothing.
 
-use std::{fs, io, path::PathBuf};
+use std::{fmt::Write as _, fs, io, path::PathBuf};
 
 use authz_core::time::Timestamp;
 use clap::Args;
-use envoy_types::pb::envoy::{
-    config::core::v3::{
-        Address, HeaderMap, HeaderValue, SocketAddress, address::Address as AddressKind, socket_address::PortSpecifier,
-    },
-    service::auth::v3::{
-        AttributeContext, CheckRequest,
-        attribute_context::{HttpRequest, Peer, Request, TlsSession},
-        authorization_client::AuthorizationClient,
-    },
-};
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use sha2::{Digest as _, Sha256};
@@ -23,16 +13,16 @@ use tokio::{
 };
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
-use x509_parser::parse_x509_certificate;
 
-use super::answer::Answer;
 use crate::{
     cli::{
         CliError,
         client::with_sources,
         remote::{Credentials, Remote},
     },
-    workbench::{Draft, Source},
+    grpc::asking::{self, Answer, Shown},
+    identity::svid::claimed_validity,
+    workbench::Draft,
 };
 
 /// Which sidecar, and what certificate its caller shows.
@@ -92,12 +82,9 @@ impl SidecarArgs {
         let pems = certificates(&text);
         let leaf = pems.first().ok_or_else(|| wrong("there is no certificate in it".to_owned()))?;
         let leaf = CertificateDer::from_pem_slice(leaf.as_bytes()).map_err(|error| wrong(error.to_string()))?;
-        let (_, parsed) = parse_x509_certificate(&leaf).map_err(|error| wrong(error.to_string()))?;
-        let moment = |seconds: i64| Timestamp::from_secs(u64::try_from(seconds).unwrap_or(0));
-        let (not_before, not_after) =
-            (parsed.validity().not_before.timestamp(), parsed.validity().not_after.timestamp());
+        let (not_before, not_after) = claimed_validity(&leaf).unwrap_or_default();
         let digest = Sha256::digest(&leaf).iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-        Ok(Some(Certificate { pems, digest, not_before: moment(not_before), not_after: moment(not_after) }))
+        Ok(Some(Certificate { pems, digest, not_before, not_after }))
     }
 }
 
@@ -123,12 +110,13 @@ pub(super) async fn ask(target: Target, draft: &Draft, certificate: Option<&Cert
         Target::Tls(remote) => over(Ok(remote.connect().await?), &name).await,
         Target::Unix(path) => over(UnixStream::connect(&path).await, &name).await,
     }?;
-    let response = AuthorizationClient::new(channel).check(question(draft, certificate)).await;
-    let response = response.map_err(|status| {
+    let leaf = certificate.and_then(|certificate| certificate.pems.first()).map(|pem| encoded(pem));
+    let shown = Shown { leaf: leaf.unwrap_or_default(), forwarded: certificate.and_then(Certificate::forwarded) };
+    let answer = asking::ask(channel, draft, shown).await.map_err(|status| {
         let remedy = "is it the door for Envoy (listen.ext_authz in the configuration), and not the control socket?";
         CliError::Refused(format!("{name} did not answer ({:?}: {}); {remedy}", status.code(), status.message()))
     })?;
-    Answer::of(&response.into_inner()).ok_or_else(|| {
+    answer.ok_or_else(|| {
         CliError::Refused(format!("{name} answered, but not as Countersign does: there is no verdict in its metadata"))
     })
 }
@@ -161,49 +149,6 @@ impl Target {
     }
 }
 
-/// The question as Envoy asks it.
-fn question(draft: &Draft, certificate: Option<&Certificate>) -> CheckRequest {
-    let or = |text: &Option<String>, default: &str| text.clone().unwrap_or_else(|| default.to_owned());
-    let forwarded =
-        certificate.and_then(Certificate::forwarded).map(|value| ("x-forwarded-client-cert".to_owned(), value));
-    let lines = draft.headers.iter().cloned().chain(forwarded);
-    let headers =
-        lines.map(|(key, value)| HeaderValue { key, raw_value: value.into_bytes(), ..HeaderValue::default() });
-    let http = (draft.connection != Some(true)).then(|| HttpRequest {
-        method: or(&draft.method, "GET"),
-        path: or(&draft.path, "/"),
-        host: or(&draft.host, "service.test"),
-        scheme: or(&draft.scheme, "https"),
-        protocol: or(&draft.protocol, "HTTP/2"),
-        header_map: Some(HeaderMap { headers: headers.collect() }),
-        ..HttpRequest::default()
-    });
-    let leaf = certificate.and_then(|certificate| certificate.pems.first()).map(|pem| encoded(pem));
-    let source = draft.source.map(|Source(ip)| address(ip.to_string(), 0));
-    CheckRequest {
-        attributes: Some(AttributeContext {
-            source: Some(Peer { address: source, certificate: leaf.unwrap_or_default(), ..Peer::default() }),
-            destination: draft
-                .destination
-                .map(|to| Peer { address: Some(address(to.ip().to_string(), to.port())), ..Peer::default() }),
-            request: http.map(|http| Request { http: Some(http), ..Request::default() }),
-            tls_session: draft.sni.clone().map(|sni| TlsSession { sni }),
-            ..AttributeContext::default()
-        }),
-    }
-}
-
-fn address(address: String, port: u16) -> Address {
-    let port_specifier = Some(PortSpecifier::PortValue(port.into()));
-    Address {
-        address: Some(AddressKind::SocketAddress(SocketAddress {
-            address,
-            port_specifier,
-            ..SocketAddress::default()
-        })),
-    }
-}
-
 /// The certificates of a text, each with its armour.
 fn certificates(text: &str) -> Vec<String> {
     const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
@@ -214,11 +159,13 @@ fn certificates(text: &str) -> Vec<String> {
 
 /// Percent-encoded: nothing that means something in a header stays.
 fn encoded(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut encoded, byte| {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' => encoded.push(byte.into()),
-            other => encoded.push_str(&format!("%{other:02X}")),
+            // Writing to a String never fails.
+            other => drop(write!(encoded, "%{other:02X}")),
         }
-        encoded
-    })
+    }
+    encoded
 }

@@ -23,6 +23,9 @@ pub(in crate::cli) struct SetArgs {
     /// A Cedar schema in place of the built-in one
     #[arg(long, value_name = "FILE", requires = "policies")]
     schema: Option<PathBuf>,
+    /// Cedar files that extend the schema
+    #[arg(long = "schema-extension", value_name = "FILE", requires = "policies")]
+    schema_extensions: Vec<PathBuf>,
     /// Entities in Cedar's JSON form
     #[arg(long, value_name = "FILE", requires = "policies")]
     entities: Option<PathBuf>,
@@ -37,13 +40,14 @@ pub(in crate::cli) struct SetArgs {
 impl SetArgs {
     /// The set these name, if they name one.
     pub(in crate::cli) fn files(&self) -> Result<Option<PolicyFiles>, CliError> {
-        let Self { config, policies, schema, entities, service, time_zone } = self.clone();
+        let Self { config, policies, schema, schema_extensions, entities, service, time_zone } = self.clone();
         let source = match config {
             Some(config) => PolicySource::Config(config),
             None if policies.is_empty() => return Ok(None),
             None => PolicySource::Files {
                 policies,
                 schema,
+                schema_extensions,
                 entities,
                 service,
                 refuse_path_parameters: false,
@@ -61,10 +65,19 @@ pub(super) fn files_of(source: &PolicySource) -> Result<PolicyFiles, CliError> {
             let config = Config::load(config).map_err(|errors| CliError::Usage(errors.to_string()))?;
             Ok(config.policy_files())
         }
-        PolicySource::Files { policies, schema, entities, service, refuse_path_parameters, time_zone } => {
+        PolicySource::Files {
+            policies,
+            schema,
+            schema_extensions,
+            entities,
+            service,
+            refuse_path_parameters,
+            time_zone,
+        } => {
             Ok(PolicyFiles {
                 policies: policies.clone(),
                 schema: schema.clone(),
+                schema_extensions: schema_extensions.clone(),
                 entities: entities.clone(),
                 service: service.clone().unwrap_or_else(|| "service".to_owned()),
                 // The defaults of policy.decision_ttl and policy.deny_ttl.

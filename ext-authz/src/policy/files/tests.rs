@@ -16,6 +16,7 @@ fn files(policies: Vec<PathBuf>) -> PolicyFiles {
     PolicyFiles {
         policies,
         schema: None,
+        schema_extensions: vec![],
         entities: None,
         service: "cart".into(),
         limit_millis: 1,
@@ -44,6 +45,13 @@ fn a_path_is_a_file_a_directory_or_a_pattern() {
         assert_eq!(names(&files(paths.clone())), expected, "{paths:?}");
     }
     assert_eq!(files(vec![at("a*"), at("b.cedar")]).watched(), [home.path().to_path_buf(), at("b.cedar")]);
+    let others = PolicyFiles {
+        schema: Some(at("s")),
+        schema_extensions: vec![at("x"), at("y")],
+        entities: Some(at("e")),
+        ..files(vec![])
+    };
+    assert_eq!(others.watched(), [at("s"), at("x"), at("y"), at("e")]);
 }
 
 #[test]

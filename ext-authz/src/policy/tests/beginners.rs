@@ -53,13 +53,13 @@ fn names_that_are_misspelt_are_told_with_the_right_one() {
         ),
         (
             "permit(principal in WorkloadGroup::\"opertors\", action, resource);".to_owned(),
-            "warning: a.cedar:1:36: nobody is in WorkloadGroup::\"opertors\": the entities file does not know it; did you mean \
-             \"operators\"?",
+            "warning: a.cedar:1:21: WorkloadGroup::\"opertors\" is not in e.json, so nothing is in it; did you mean \
+             WorkloadGroup::\"operators\"?",
         ),
         (
             "permit(principal in WorkloadGroup::\"night shift\", action, resource);".to_owned(),
-            "warning: a.cedar:1:36: nobody is in WorkloadGroup::\"night shift\": no entities file knows it; add members there \
-             (policy.entities), as parents of what is in it",
+            "warning: a.cedar:1:21: WorkloadGroup::\"night shift\" is not in e.json, so nothing is in it; check its name, or list it \
+             there",
         ),
         (
             "permit(principal, action, resource == Service::\"crat\");".to_owned(),
@@ -187,8 +187,8 @@ fn what_can_never_be_is_a_warning_with_its_place() {
         (
             when("context.http.headers has \"x-foo\""),
             "1:69",
-            "header \"x-foo\" is never there: the schema does not declare it; add \"x-foo\"?: String to Headers in a schema of your own \
-             (`countersign policy schema` prints the built-in one)",
+            "header \"x-foo\" is never there: the schema does not declare it; do so in a file of \
+             policy.schema_extensions: type Headers = { \"x-foo\"?: String };",
         ),
         (
             when("context has sourc.ip"),

@@ -268,3 +268,27 @@ fn the_age_of_the_view_is_seen_by_policies_and_what_rests_on_it_is_never_reused(
     assert_eq!(seen, [(permit, true), (permit, false), (none, false), (none, false)]);
     assert!(policies.plan().reads().is_empty(), "no key holds it");
 }
+
+#[test]
+fn the_method_of_a_grpc_call_is_a_fact_and_of_another_request_there_is_none() {
+    let condition = r#"context has grpc.service && context.grpc.service == "shop.Orders" && context has grpc.method && context.grpc.method == "Get""#;
+    let call = |kind: &str, target: &str| TestRequest {
+        method: "POST".into(),
+        target: target.into(),
+        headers: vec![("content-type".into(), kind.into())],
+        ..TestRequest::default()
+    };
+    check_when(
+        condition,
+        &[
+            (call("application/grpc", "/shop.Orders/Get"), true),
+            (call("application/grpc+proto", "/shop.Orders/Get"), true),
+            (call("application/grpc", "/shop.Orders/List"), false),
+            (call("application/grpc", "/shop.Orders/Get/x"), false),
+            (call("application/json", "/shop.Orders/Get"), false),
+            (TestRequest { headers: vec![], ..call("", "/shop.Orders/Get") }, false),
+        ],
+    );
+    let policies = compile(&sources("permit(principal, action, resource) when { context.grpc has service };")).unwrap();
+    assert_eq!(policies.plan().reads(), [Read::GrpcService], "and not the method, the path or a header");
+}

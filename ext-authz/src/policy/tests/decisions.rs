@@ -112,7 +112,7 @@ fn an_erroring_candidate_denies_whatever_its_effect_and_whoever_permits() {
 
 #[test]
 fn the_plan_holds_what_is_read_and_nothing_else() {
-    let everything = "destination-ip destination-port header:content-type header:origin header:user-agent header:x-environment header:x-tenant hop-count hops hops-complete host origin path protocol query scheme sni source-ip";
+    let everything = "destination-ip destination-port grpc-method grpc-service header:content-type header:origin header:user-agent header:x-environment header:x-tenant hop-count hops hops-complete host origin path protocol query scheme sni source-ip";
     let headers = "header:content-type header:origin header:user-agent header:x-environment header:x-tenant";
     let cases = [
         ("true", ""),

@@ -1,25 +1,19 @@
 //! Random policy sets and requests: the index answers as Cedar does over all policies, and equal keys mean equal answers.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    net::IpAddr,
-};
+use std::{collections::HashMap, net::IpAddr};
 
 use authz_core::{decision::Decision, hops::Reach};
-use cedar_policy::{
-    Authorizer, Context, Entities, EntityUid, PolicyId, PolicySet, Request, RestrictedExpression, Schema,
-};
 use proptest::prelude::*;
-use serde_json::json;
 
 use super::{
     inspect::{Inspector, Outcome},
+    plain::plain,
     request::{TestRequest, said},
-    time::{conditions, moments, plain_clock, plain_credential, validity},
+    time::{conditions, moments, validity},
     *,
 };
 
-const ENTITIES: &str = r#"[
+pub const ENTITIES: &str = r#"[
   {"uid": {"type": "WorkloadPath", "id": "spiffe://td/a"}, "attrs": {}, "parents": [{"type": "WorkloadGroup", "id": "g"}]},
   {"uid": {"type": "WorkloadGroup", "id": "g"}, "attrs": {}, "parents": [{"type": "WorkloadGroup", "id": "h"}]},
   {"uid": {"type": "TrustDomain", "id": "ud"}, "attrs": {}, "parents": [{"type": "WorkloadGroup", "id": "h"}]},
@@ -29,7 +23,7 @@ const ENTITIES: &str = r#"[
 ]"#;
 
 /// The same without a file: what Cedar is given to compare with is written out by hand.
-const CALLERS: [(&str, &[&str]); 5] = [
+pub const CALLERS: [(&str, &[&str]); 5] = [
     ("spiffe://td/a", &["WorkloadPath::\"spiffe://td/a\"", "TrustDomain::\"td\""]),
     (
         "spiffe://td/a/b",
@@ -40,8 +34,13 @@ const CALLERS: [(&str, &[&str]); 5] = [
     ("spiffe://ud/a", &["WorkloadPath::\"spiffe://ud/a\"", "TrustDomain::\"ud\""]),
 ];
 
+/// Beside what every mesh has: what this one reads of queries.
+pub const EXTENSION: &str = "type QueryParameters = { q?: String, r?: String };";
+
 pub fn in_berlin(text: &str) -> Sources {
-    Sources { time_zone: TimeZone::parse("Europe/Berlin").unwrap(), ..with_entities(text, ENTITIES) }
+    let schema_extensions = vec![Source { name: "x.cedarschema".into(), text: EXTENSION.into() }];
+    let time_zone = TimeZone::parse("Europe/Berlin").unwrap();
+    Sources { schema_extensions, time_zone, ..with_entities(text, ENTITIES) }
 }
 
 pub fn one_of(texts: &'static [&'static str]) -> impl Strategy<Value = &'static str> {
@@ -67,6 +66,10 @@ fn of_request() -> impl Strategy<Value = &'static str> {
         "context[\"http\"].path like \"/a*\"",
         "context.http.method == \"GET\"",
         "context.http has query",
+        "(context.http.query_parameters has q && context.http.query_parameters.q == \"1\")",
+        "context.http.query_parameters has r",
+        "(context has grpc.service && context.grpc.service == \"a\")",
+        "(context.grpc has method && context.grpc.method like \"b*\")",
         "(context has http.query && context.http.query == \"q\")",
         "context.http.host == \"h1\"",
         "context.http.scheme == \"http\"",
@@ -186,11 +189,14 @@ pub fn request() -> impl Strategy<Value = TestRequest> {
         "::ffff:10.1.2.3".parse().unwrap(),
         "2001:db8::1".parse().unwrap(),
     ]));
-    let header = (one_of(&["x-tenant", "origin", "x-environment", "x-other"]), one_of(&["1", "2", "h1"]));
+    let header = (
+        one_of(&["x-tenant", "origin", "x-environment", "x-other", "content-type"]),
+        one_of(&["1", "2", "h1", "application/grpc"]),
+    );
     (
         prop::sample::select(CALLERS.map(|(caller, _)| caller).to_vec()),
         one_of(&["GET", "HEAD", "POST", "TRACE"]),
-        one_of(&["/a", "/a/b", "/b", "/ab", "/a*", "/a?q", "/b?q=1"]),
+        one_of(&["/a", "/a/b", "/b", "/ab", "/a*", "/a?q", "/b?q=1", "/b?q=%31&r=", "/a/bb?r"]),
         one_of(&["h1", "h2"]),
         one_of(&["http", "https"]),
         one_of(&["HTTP/1.1", "HTTP/2"]),
@@ -229,112 +235,6 @@ fn chain() -> impl Strategy<Value = TestRequest> {
         destination: destination.map(|address| address.parse().unwrap()),
         ..TestRequest::default()
     })
-}
-
-/// What plain Cedar says over all policies, all entities and the whole context, with errors as denials.
-pub fn plain(text: &str, request: &TestRequest) -> String {
-    let policies: Vec<_> = text
-        .lines()
-        .enumerate()
-        .map(|(at, line)| cedar_policy::Policy::parse(Some(PolicyId::new(format!("{}", at + 1))), line).unwrap())
-        .collect();
-    let policies = PolicySet::from_policies(policies).unwrap();
-    let response = Authorizer::new().is_authorized(&plain_request(request), &policies, &plain_entities(request));
-    let names = |ids: Vec<&PolicyId>| {
-        let lines: BTreeSet<usize> = ids.into_iter().map(|id| AsRef::<str>::as_ref(id).parse().unwrap()).collect();
-        lines.into_iter().map(|line| format!("a.cedar:{line}")).collect::<Vec<_>>().join(", ")
-    };
-    let reasons: Vec<_> = response.diagnostics().reason().collect();
-    let failed: Vec<_> = response
-        .diagnostics()
-        .errors()
-        .map(|error| match error {
-            cedar_policy::AuthorizationError::PolicyEvaluationError(error) => error.policy_id(),
-        })
-        .collect();
-    match (response.decision(), reasons.is_empty(), failed.is_empty()) {
-        (cedar_policy::Decision::Deny, false, _) => format!("forbid by {}", names(reasons)),
-        (_, _, false) => format!("policy_error by {}", names(failed)),
-        (cedar_policy::Decision::Allow, _, true) => format!("permit by {}", names(reasons)),
-        (cedar_policy::Decision::Deny, true, true) => "no_permit".into(),
-    }
-}
-
-fn plain_entities(request: &TestRequest) -> Entities {
-    let schema: Schema = Schema::from_cedarschema_str(BUILT_IN_SCHEMA).unwrap().0;
-    let others: Vec<serde_json::Value> = serde_json::from_str(ENTITIES).unwrap();
-    let others = others.into_iter().filter(|entity| entity["uid"]["type"] != "Workload");
-    let callers = CALLERS.iter().map(|(id, parents)| {
-        let (domain, path) = id.strip_prefix("spiffe://").unwrap().split_once('/').unwrap();
-        let uid = |text: &&str| text.parse::<EntityUid>().unwrap().to_json_value().unwrap();
-        let mut attributes = json!({"trust_domain": domain, "path": format!("/{path}")});
-        if let Some(credential) = plain_credential(request, id) {
-            attributes["credential"] = credential;
-        }
-        json!({"uid": {"type": "Workload", "id": id}, "attrs": attributes,
-            "parents": parents.iter().map(uid).collect::<Vec<_>>()})
-    });
-    Entities::from_json_value(others.chain(callers).collect(), Some(&schema)).unwrap()
-}
-
-fn plain_request(request: &TestRequest) -> Request {
-    let text = |text: &str| RestrictedExpression::new_string(text.into());
-    let record = |pairs: Vec<(&str, Option<RestrictedExpression>)>| {
-        let there = pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        RestrictedExpression::new_record(there).unwrap()
-    };
-    let (path, query) = request.target.split_once('?').map_or((&*request.target, None), |(p, q)| (p, Some(q)));
-    let declared = ["content-type", "origin", "user-agent", "x-environment", "x-tenant"];
-    let headers = request.headers.iter().filter(|(name, _)| declared.contains(&name.as_str()));
-    let ip = request.ip.map(|ip| RestrictedExpression::new_ip(ip.to_canonical().to_string()));
-    let http = record(vec![
-        ("method", Some(text(&request.method))),
-        ("path", Some(text(path))),
-        ("query", query.map(text)),
-        ("host", Some(text(&request.host))),
-        ("scheme", Some(text(&request.scheme))),
-        ("protocol", Some(text(&request.protocol))),
-        ("headers", Some(record(headers.map(|(name, value)| (name.as_str(), Some(text(value)))).collect()))),
-    ]);
-    let to = request.destination;
-    let destination = record(vec![
-        ("ip", to.map(|to| RestrictedExpression::new_ip(to.ip().to_string()))),
-        ("port", to.map(|to| RestrictedExpression::new_long(to.port().into()))),
-    ]);
-    let workload = |id: &String| RestrictedExpression::new_entity_uid(format!("Workload::\"{id}\"").parse().unwrap());
-    let complete = request.reach == Reach::Origin;
-    let hops = record(vec![
-        ("count", Some(RestrictedExpression::new_long(i64::try_from(request.hops.len() + 1).unwrap()))),
-        ("complete", Some(RestrictedExpression::new_bool(complete))),
-        (
-            "workloads",
-            Some(RestrictedExpression::new_set([&request.caller].into_iter().chain(&request.hops).map(workload))),
-        ),
-    ]);
-    let origin = complete.then(|| workload(request.hops.last().unwrap_or(&request.caller)));
-    let context = [
-        Some(("http".to_owned(), http)),
-        Some(("source".to_owned(), record(vec![("ip", ip)]))),
-        Some(("destination".to_owned(), destination)),
-        Some(("tls".to_owned(), record(vec![("sni", request.sni.as_deref().map(text))]))),
-        Some(("view_age".to_owned(), cedar_policy::RestrictedExpression::new_long(0))),
-        Some(("hops".to_owned(), hops)),
-        Some((
-            "now".to_owned(),
-            format!("datetime(\"1970-01-01\").offset(duration(\"{}ms\"))", request.now.as_millis()).parse().unwrap(),
-        )),
-        Some(("clock".to_owned(), plain_clock(request))),
-        origin.map(|origin| ("origin".to_owned(), origin)),
-    ];
-    let schema: Schema = Schema::from_cedarschema_str(BUILT_IN_SCHEMA).unwrap().0;
-    Request::new(
-        format!("Workload::\"{}\"", request.caller).parse().unwrap(),
-        format!("Action::\"{}\"", request.method).parse().unwrap(),
-        "Service::\"cart\"".parse().unwrap(),
-        Context::from_pairs(context.into_iter().flatten()).unwrap(),
-        Some(&schema),
-    )
-    .unwrap()
 }
 
 /// The decision, put together from what came of each part of each policy.

@@ -96,7 +96,13 @@ fn entities_that_are_no_json_or_form_a_circle_are_refused() {
     refused(&with_entities(PERMIT, "{}"), &[("e.json:1:0", "expected a sequence")]);
     let circle = r#"[{"uid": {"type": "WorkloadGroup", "id": "a"}, "attrs": {}, "parents": [{"type": "WorkloadGroup", "id": "b"}]},
       {"uid": {"type": "WorkloadGroup", "id": "b"}, "attrs": {}, "parents": [{"type": "WorkloadGroup", "id": "a"}]}]"#;
-    refused(&with_entities(PERMIT, circle), &[("e.json", "cycle")]);
+    refused(
+        &with_entities(PERMIT, circle),
+        &[(
+            "e.json:1:2",
+            "WorkloadGroup::\"a\" is in itself: WorkloadGroup::\"a\" in WorkloadGroup::\"b\" in WorkloadGroup::\"a\"; take one of them out of the next",
+        )],
+    );
 }
 
 #[test]

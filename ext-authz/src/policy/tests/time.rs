@@ -8,7 +8,8 @@ use proptest::{prelude::*, test_runner::TestRunner};
 use serde_json::json;
 
 use super::{
-    differential::{in_berlin, one_of, plain, policies, request},
+    differential::{in_berlin, one_of, policies, request},
+    plain::plain,
     request::{NOT_AFTER, NOW, TestRequest, said},
     *,
 };

@@ -13,6 +13,7 @@ fn policy_files(home: &Path) -> PolicyFiles {
     PolicyFiles {
         policies: vec![home.to_path_buf()],
         schema: None,
+        schema_extensions: vec![],
         entities: Some(home.join("entities.json")),
         service: "cart".into(),
         limit_millis: 1,
@@ -92,7 +93,7 @@ fn a_report_says_what_would_be_in_force_or_what_is_wrong() {
     let good = report(&policy_files(home.path()));
     assert!(
         good.to_string()
-            .starts_with("valid: 2 policies, 1 of them for this service\nreads, besides caller and method: path\n")
+            .starts_with("valid: 2 policies, 1 of them for this service\nschema: schema version 2 (built in)\nreads, besides caller and method: path\n")
     );
     fs::write(&policy, "permit(").unwrap();
     let bad = report(&policy_files(home.path()));

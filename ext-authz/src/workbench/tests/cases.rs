@@ -54,8 +54,8 @@ fn every_word_of_a_case_becomes_the_fact_it_names() {
             "context.destination.port",
         ];
         let guarded = guards.iter().filter(|path| condition.contains(*path) && !condition.contains(" has "));
-        let has =
-            guarded.map(|path| format!("context has {} && ", path.trim_start_matches("context."))).collect::<String>();
+        let has = guarded
+            .fold(String::new(), |has, path| has + "context has " + path.trim_start_matches("context.") + " && ");
         let has =
             if condition.contains("x-tenant") { "context.http.headers has \"x-tenant\" && ".to_owned() } else { has };
         holds(&format!("{has}{condition}"), case);
@@ -219,12 +219,13 @@ fn a_file_without_cases_or_with_a_name_twice_is_refused() {
 
 #[test]
 fn paths_of_policies_are_relative_to_the_file_of_cases() {
-    let text = "policies: [p/*.cedar, /abs.cedar]\nentities: e.json\nservice: s\npath_parameters: refuse\ntime_zone: Europe/Berlin\n\
+    let text = "policies: [p/*.cedar, /abs.cedar]\nschema_extensions: [x.cedarschema]\nentities: e.json\nservice: s\npath_parameters: refuse\ntime_zone: Europe/Berlin\n\
                 cases: [{ name: a, caller: spiffe://td/a, expect: deny }]";
     let file = CaseFile::parse(text, Path::new("dir/c.yaml")).unwrap();
     let expected = PolicySource::Files {
         policies: vec!["dir/p/*.cedar".into(), "/abs.cedar".into()],
         schema: None,
+        schema_extensions: vec!["dir/x.cedarschema".into()],
         entities: Some("dir/e.json".into()),
         service: Some("s".into()),
         refuse_path_parameters: true,

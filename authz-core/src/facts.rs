@@ -13,6 +13,7 @@ mod path;
 mod single;
 mod unverified;
 
+pub(crate) use self::path::normal_bytes;
 pub use self::{
     headers::{HeaderValue, Headers, NoHeaders},
     http::{Http, InvalidHttp},

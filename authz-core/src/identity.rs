@@ -13,6 +13,7 @@ mod xfcc;
 
 pub use credential::{Credential, InvalidCredential};
 pub use digest::{Digest, InvalidDigest};
+pub(crate) use excerpt::excerpt;
 pub use id_pattern::{IdPattern, InvalidIdPattern};
 pub use issuer_serial::{InvalidIssuerSerial, IssuerSerial};
 pub use path_prefix::PathPrefix;

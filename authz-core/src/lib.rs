@@ -1,6 +1,6 @@
 //! Countersign's pure core: what a request is, who may make it, and when an answer may be reused; no IO, no clock, no lock, no async.
 //!
-//! Direction inside: `facts, identity, hops, decision → scope, signal, revocation, standing → plan, key → gate`.
+//! Direction inside: `facts, identity, hops, decision → scope, signal, revocation, standing → operations, plan, key → gate`.
 
 mod clearance;
 pub mod decision;
@@ -9,6 +9,7 @@ pub mod gate;
 pub mod hops;
 pub mod identity;
 pub mod key;
+pub mod operations;
 pub mod plan;
 pub mod reason;
 pub mod revocation;

@@ -13,6 +13,12 @@ impl<'a> NormalPath<'a> {
         Self(path)
     }
 
+    /// A path on its own: visible ASCII from the root, without a query, the same to every reader.
+    pub fn parse(path: &'a str) -> Option<Self> {
+        let plain = path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'?');
+        (plain && is_unambiguous(path)).then_some(Self(path))
+    }
+
     /// As it came, which is how the service gets it.
     pub fn as_received(&self) -> &'a str {
         self.0
@@ -23,17 +29,17 @@ impl<'a> NormalPath<'a> {
         if !self.0.contains('%') {
             return Cow::Borrowed(self.0);
         }
-        let mut bytes = self.0.as_bytes().to_vec();
-        upper_escapes(&mut bytes);
         // Only ASCII letters became other ASCII letters.
-        String::from_utf8(bytes).map_or(Cow::Borrowed(self.0), Cow::Owned)
+        String::from_utf8(normal_bytes(self.0).collect()).map_or(Cow::Borrowed(self.0), Cow::Owned)
     }
 
     /// Writes [`NormalPath::normal`] behind what is in `out`, without allocating for it.
     pub(crate) fn write_normal(&self, out: &mut Vec<u8>) {
-        let start = out.len();
-        out.extend_from_slice(self.0.as_bytes());
-        upper_escapes(out.get_mut(start..).unwrap_or_default());
+        if self.0.contains('%') {
+            out.extend(normal_bytes(self.0));
+        } else {
+            out.extend_from_slice(self.0.as_bytes());
+        }
     }
 
     /// Whether a segment has parameters (`;`), which some readers cut off before they look for the resource.
@@ -42,16 +48,20 @@ impl<'a> NormalPath<'a> {
     }
 }
 
-fn upper_escapes(path: &mut [u8]) {
+/// `path`, or a segment of one, in its one spelling, as long as it is.
+pub(crate) fn normal_bytes(path: &str) -> impl Iterator<Item = u8> {
     let mut left: u8 = 0;
-    for byte in path {
-        if *byte == b'%' {
+    path.bytes().map(move |byte| match (byte, left) {
+        (b'%', _) => {
             left = 2;
-        } else if left > 0 {
-            byte.make_ascii_uppercase();
-            left -= 1;
+            byte
         }
-    }
+        (_, 0) => byte,
+        _ => {
+            left -= 1;
+            byte.to_ascii_uppercase()
+        }
+    })
 }
 
 /// Whether every reader takes `path` (without query, visible ASCII, starting with `/`) for the same resource.
@@ -138,6 +148,16 @@ mod tests {
             let mut written = b"before".to_vec();
             NormalPath::new(path).write_normal(&mut written);
             assert_eq!((&*normal, &written[6..]), (expected, expected.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn a_path_on_its_own_is_read_as_one_of_a_request_is() {
+        for path in ["/", "/a/b.c/", "/caf%c3%a9", "/a;v=1"] {
+            assert_eq!(NormalPath::parse(path).map(|path| path.as_received()), Some(path));
+        }
+        for path in ["", "a", "*", "/a//b", "/a/..", "/a?b", "/a b", "/é", "/a\n", "/%61"] {
+            assert_eq!(NormalPath::parse(path), None, "{path}");
         }
     }
 

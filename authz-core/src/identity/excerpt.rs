@@ -4,7 +4,7 @@
 const SHOWN: usize = 64;
 
 /// `text` in double quotes, escaped so that it cannot break a log line, and cut with `…` when it is long.
-pub(super) fn excerpt(text: &str) -> String {
+pub(crate) fn excerpt(text: &str) -> String {
     let shown: String = text.chars().take(SHOWN).collect();
     let cut = if shown.len() < text.len() { "…" } else { "" };
     format!("\"{}{cut}\"", shown.escape_debug())

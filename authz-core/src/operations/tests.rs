@@ -1,0 +1,352 @@
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn operations(texts: &[&str]) -> Operations {
+    Operations::parse(texts.iter().copied()).unwrap()
+}
+
+/// The operation found, and its values.
+fn found<'p>(
+    operations: &Operations,
+    method: &str,
+    path: &'p str,
+    content_type: Option<&str>,
+) -> Option<(usize, Vec<&'p str>)> {
+    let found = operations.find(method, NormalPath::parse(path).unwrap(), content_type)?;
+    Some((found.operation(), found.values().to_vec()))
+}
+
+#[test]
+fn the_most_specific_template_is_meant_whatever_the_order() {
+    let lines = [
+        "GET /orders/{order}",
+        "GET /orders/open",
+        "GET /orders/",
+        "GET /orders",
+        "GET /orders/{order}/items/{item}",
+        "GET /orders/{order}/{rest...}",
+        "GET /{all...}",
+        "GET /",
+        "GET /orders/open/items/{item}/x",
+    ];
+    let cases: [(&str, usize, &[&str]); 12] = [
+        ("/orders/7", 0, &["7"]),
+        ("/orders/open", 1, &[]),
+        ("/orders/", 2, &[]),
+        ("/orders", 3, &[]),
+        ("/orders/7/items/a", 4, &["7", "a"]),
+        ("/orders/7/items/a/b", 5, &["7", "items/a/b"]),
+        ("/orders/7/", 5, &["7", ""]),
+        ("/other", 6, &["other"]),
+        ("/other/x/", 6, &["other/x/"]),
+        ("/", 7, &[]),
+        ("/orders/open/items/1/x", 8, &["1"]),
+        // Back from the literal, where it leads nowhere.
+        ("/orders/open/items/1", 4, &["open", "1"]),
+    ];
+    let map = operations(&lines);
+    let mut turned = lines;
+    turned.reverse();
+    let turned = operations(&turned);
+    for (path, number, values) in cases {
+        assert_eq!(found(&map, "GET", path, None), Some((number, values.to_vec())), "{path}");
+        assert_eq!(found(&turned, "GET", path, None).unwrap().0, lines.len() - 1 - number, "{path}");
+        assert_eq!(found(&map, "HEAD", path, None), None, "HEAD is not GET");
+    }
+}
+
+#[test]
+fn a_parameter_is_never_empty_and_a_rest_has_a_segment() {
+    let map = operations(&["GET /a/{x}", "GET /b/{x...}"]);
+    assert_eq!(found(&map, "GET", "/a/", None), None);
+    assert_eq!(found(&map, "GET", "/a", None), None);
+    assert_eq!(found(&map, "GET", "/a/7/", None), None);
+    assert_eq!(found(&map, "GET", "/b", None), None);
+    assert_eq!(found(&map, "GET", "/b/", None), Some((1, vec![""])));
+}
+
+#[test]
+fn paths_come_before_methods_and_a_named_method_before_any() {
+    let map = operations(&["* /a/b", "GET /a/{x}", "POST /a/b", "* /a/{x}"]);
+    assert_eq!(found(&map, "GET", "/a/b", None).unwrap().0, 0);
+    assert_eq!(found(&map, "POST", "/a/b", None).unwrap().0, 2);
+    assert_eq!(found(&map, "GET", "/a/c", None).unwrap().0, 1);
+    assert_eq!(found(&map, "PURGE", "/a/c", None).unwrap().0, 3);
+    // A more specific path that has no such method is none.
+    let map = operations(&["GET /a/b", "* /a/{x}"]);
+    assert_eq!(found(&map, "POST", "/a/b", None), Some((1, vec!["b"])));
+}
+
+#[test]
+fn calls_of_grpc_are_told_by_content_type() {
+    let map = operations(&["grpc shop.Orders/Get", "grpc shop.Orders/*", "POST /shop.Orders/Get", "* /{all...}"]);
+    for kind in ["application/grpc", "application/grpc+proto", "application/grpc;x=y", "Application/gRPC+json"] {
+        assert_eq!(found(&map, "POST", "/shop.Orders/Get", Some(kind)).unwrap().0, 0, "{kind}");
+        assert_eq!(found(&map, "POST", "/shop.Orders/List", Some(kind)).unwrap().0, 1, "{kind}");
+        assert_eq!(found(&map, "GET", "/shop.Orders/Get", Some(kind)).unwrap().0, 3, "{kind}");
+        for path in ["/shop.Orders/Get/x", "/shop.Orders/", "/shop.Orders", "/shop.orders/Get", "/x/shop.Orders/Get"] {
+            assert_eq!(found(&map, "POST", path, Some(kind)).unwrap().0, 3, "{kind} {path}");
+        }
+    }
+    for kind in [None, Some("application/grpc-web"), Some("application/grpcx"), Some("text/plain"), Some("")] {
+        assert_eq!(found(&map, "POST", "/shop.Orders/Get", kind).unwrap().0, 2, "{kind:?}");
+    }
+}
+
+#[test]
+fn a_request_is_read_with_its_content_type() {
+    struct Grpc;
+    impl crate::facts::Headers for Grpc {
+        fn one(&self, name: &str) -> HeaderValue<'_> {
+            if name == "content-type" { HeaderValue::One("application/grpc") } else { HeaderValue::Absent }
+        }
+        fn has_repeated(&self) -> bool {
+            false
+        }
+    }
+    let map = operations(&["grpc a.B/C", "POST /a.B/C"]);
+    let http = |headers| Http::new("POST", "/a.B/C?x=1", "h", "https", "HTTP/2", headers).unwrap();
+    assert_eq!(map.of(&http(&Grpc)).unwrap().operation(), 0);
+    assert_eq!(map.of(&http(&crate::facts::NoHeaders)).unwrap().operation(), 1);
+}
+
+#[test]
+fn what_has_no_path_is_no_operation() {
+    let map = operations(&["* /{all...}"]);
+    for (method, target) in [("OPTIONS", "*"), ("CONNECT", "")] {
+        let http = Http::new(method, target, "h", "https", "HTTP/2", &crate::facts::NoHeaders).unwrap();
+        assert_eq!(map.of(&http), None, "{method}");
+    }
+}
+
+#[test]
+fn escapes_match_in_either_case_and_values_can_be_decoded() {
+    let map = operations(&["GET /caf%C3%A9/{x}"]);
+    for path in ["/caf%C3%A9/a%3Ab", "/caf%c3%a9/a%3ab", "/caf%C3%a9/a:b"] {
+        let found = map.find("GET", NormalPath::parse(path).unwrap(), None).unwrap();
+        assert_eq!(found.decoded(0).unwrap(), "a:b", "{path}");
+        assert_eq!(found.decoded(1), None);
+    }
+    assert_eq!(found(&map, "GET", "/cafe/x", None), None);
+}
+
+#[test]
+fn operations_that_match_the_same_requests_are_told_apart_by_nothing() {
+    let lines = [
+        "GET /a/{x}",
+        "GET /a/{y}",
+        "* /a/{x}",
+        "GET /a/{x...}",
+        "* /a/{z}",
+        "grpc a.B/C",
+        "POST /a.B/C",
+        "grpc a.B/*",
+        "grpc a.B/C",
+        "grpc a.B/*",
+    ];
+    let list = lines.iter().map(|text| Operation::parse(text).unwrap()).collect();
+    let conflict = |operation, other| Fault::Conflict { operation, other };
+    assert_eq!(
+        Operations::new(list).unwrap_err(),
+        [conflict(1, 0), conflict(4, 2), conflict(8, 5), conflict(9, 7)],
+        "parameters' names make no difference; methods and kinds do"
+    );
+}
+
+#[test]
+fn an_operation_whose_requests_are_all_taken_is_dead() {
+    let dead = |lines: &[&str]| {
+        let list = lines.iter().map(|text| Operation::parse(text).unwrap()).collect();
+        Operations::new(list).err().unwrap_or_default()
+    };
+    let is_dead = |operation| vec![Fault::Dead { operation }];
+    assert_eq!(dead(&["GET /a/{x...}", "GET /a/", "GET /a/{x}", "GET /a/{x}/{y...}"]), is_dead(0));
+    assert_eq!(dead(&["GET /a/{x...}", "* /a/", "* /a/{x}", "* /a/{x}/{y...}"]), is_dead(0));
+    assert_eq!(dead(&["GET /{x...}", "* /", "* /{x}", "* /{x}/", "* /{x}/{y}", "* /{x}/{y}/{z...}"]), is_dead(0));
+    let alive: [&[&str]; 5] = [
+        &["GET /a/{x...}", "GET /a/{x}", "GET /a/{x}/{y...}"],
+        &["GET /a/{x...}", "GET /a/", "GET /a/{x}/{y...}"],
+        &["GET /a/{x...}", "GET /a/", "GET /a/{x}", "GET /a/{x}/{y}"],
+        &["* /a/{x...}", "GET /a/", "GET /a/{x}", "GET /a/{x}/{y...}"],
+        &["GET /a/{x...}", "GET /a/", "POST /a/{x}", "GET /a/{x}/{y...}"],
+    ];
+    for lines in alive {
+        assert_eq!(dead(lines), [], "{lines:?}");
+    }
+}
+
+#[test]
+fn a_bad_text_is_refused_with_the_remedy() {
+    let cases = [
+        ("", "with one space between"),
+        ("GET", "with one space between"),
+        ("GET  /a", "with one space between"),
+        ("GET /a b", "with one space between"),
+        (" /a", "with one space between"),
+        ("get /a", "written in capitals"),
+        ("G{T /a", "written in capitals"),
+        ("GET a", "does not begin with a slash"),
+        ("GET /a?b=c", "leave the query out"),
+        ("GET /a//b", "not in normal form"),
+        ("GET /a/../b", "not in normal form"),
+        ("GET /a%2fb", "not in normal form"),
+        ("GET /caf%c3%a9", "not in normal form"),
+        ("GET /caf\u{e9}", "not in normal form"),
+        ("GET /%61", "not in normal form"),
+        ("GET /*", "is a star"),
+        ("GET /a/**", "is a star"),
+        ("GET /a{x}", "not around the whole"),
+        ("GET /{x}.json", "not around the whole"),
+        ("GET /{x", "not around the whole"),
+        ("GET /{}", "has no name"),
+        ("GET /{...}", "has no name"),
+        ("GET /{1a}", "has no name"),
+        ("GET /{a-b}", "has no name"),
+        ("GET /{a}{b}", "has no name"),
+        ("GET /{a}/{a}", "stands twice"),
+        ("GET /{a...}/b", "must be the last segment"),
+        ("grpc Orders", "package.Service/Method"),
+        ("grpc /a.B/C", "package.Service/Method"),
+        ("grpc a..B/C", "package.Service/Method"),
+        ("grpc a.B/C/D", "package.Service/Method"),
+        ("grpc a.B/C*", "package.Service/Method"),
+    ];
+    for (text, remedy) in cases {
+        let error = Operation::parse(text).unwrap_err().to_string();
+        assert!(error.contains(remedy), "{text:?}: {error}");
+    }
+    let many = (0..=MAX_PARAMETERS).map(|number| format!("/{{p{number}}}"));
+    assert_eq!(Template::parse(&many.collect::<Vec<_>>().concat()), Err(InvalidTemplate::Parameters));
+    assert_eq!(Template::parse(&"/a".repeat(MAX_SEGMENTS + 1)), Err(InvalidTemplate::Segments));
+    assert_eq!(Template::parse(&format!("/{}", "a".repeat(MAX_TEMPLATE))), Err(InvalidTemplate::Long));
+    assert!(Template::parse(&"/a".repeat(MAX_SEGMENTS)).is_ok());
+}
+
+/// Whether a template matches, by its definition, and how specific it is there: one number a segment, less is more.
+fn matches(template: &Template, path: &str) -> Option<Vec<u8>> {
+    let given: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
+    let mut kinds = Vec::new();
+    for (at, segment) in template.segments().iter().enumerate() {
+        let text = *given.get(at)?;
+        kinds.push(match segment {
+            Segment::Literal(literal) if **literal == *text => 0,
+            Segment::Parameter(_) if !text.is_empty() => 1,
+            Segment::Rest(_) => {
+                kinds.push(2);
+                return Some(kinds);
+            }
+            Segment::Literal(_) | Segment::Parameter(_) => return None,
+        });
+    }
+    (kinds.len() == given.len()).then_some(kinds)
+}
+
+/// The rule itself: of all that match the most specific.
+fn naive(operations: &[Operation], method: &str, path: &str, content_type: Option<&str>) -> Option<usize> {
+    let rank = |operation: &Operation| match operation {
+        Operation::Grpc { service, method: name } => {
+            let called = path.strip_prefix(&format!("/{service}/"))?;
+            let rank = match name {
+                GrpcMethod::Named(name) if **name == *called => 0,
+                GrpcMethod::Any if !called.is_empty() && !called.contains('/') => 1,
+                GrpcMethod::Named(_) | GrpcMethod::Any => return None,
+            };
+            (method == "POST" && content_type.is_some()).then_some((0, vec![rank], 0))
+        }
+        Operation::Http { method: wanted, template } => {
+            let rank = match wanted {
+                HttpMethod::Named(name) if **name == *method => 0,
+                HttpMethod::Any => 1,
+                HttpMethod::Named(_) => return None,
+            };
+            Some((1, matches(template, path)?, rank))
+        }
+    };
+    let ranked = operations.iter().enumerate().filter_map(|(number, operation)| Some((rank(operation)?, number)));
+    ranked.min().map(|(_, number)| number)
+}
+
+fn operation() -> impl Strategy<Value = String> {
+    let segment = prop_oneof![3 => "[ab]", 1 => Just("a.B".to_owned()), 3 => Just("{}".to_owned())];
+    let end = prop_oneof![3 => Just(""), 1 => Just("/"), 2 => Just("/{rest...}")];
+    let method = prop_oneof![Just("GET"), Just("POST"), Just("*")];
+    let http = (method, prop::collection::vec(segment, 0..4), end).prop_map(|(method, segments, end)| {
+        let segments = segments.iter().enumerate();
+        let path = segments.map(|(at, segment)| format!("/{}", segment.replace("{}", &format!("{{p{at}}}"))));
+        let path = path.collect::<Vec<_>>().concat();
+        format!("{method} {}", if path.is_empty() && end.is_empty() { "/".to_owned() } else { path + end })
+    });
+    prop_oneof![5 => http, 1 => "grpc a\\.B/([ab]|\\*)"]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn the_tree_finds_what_the_rule_says(
+        texts in prop::collection::vec(operation(), 1..24),
+        requests in prop::collection::vec(("GET|POST|PUT", "/|(/(a|b|c|a\\.B)){1,5}/?", any::<bool>()), 1..24),
+    ) {
+        let list: Vec<Operation> = texts.iter().map(|text| Operation::parse(text).unwrap()).collect();
+        match Operations::new(list.clone()) {
+            Ok(map) => for (method, path, grpc) in requests {
+                let content_type = grpc.then_some("application/grpc");
+                let found = map.find(&method, NormalPath::parse(&path).unwrap(), content_type);
+                prop_assert_eq!(found.map(|it| it.operation()), naive(&list, &method, &path, content_type), "{} {}", method, path);
+                if let Some(found) = found {
+                    prop_assert_eq!(found.values().len(), list[found.operation()].parameters().count());
+                }
+            },
+            Err(faults) => for fault in faults {
+                let (Fault::Conflict { operation, .. } | Fault::Dead { operation }) = fault;
+                // What is refused is never the one, whoever asks; of two that conflict the first is.
+                for (method, path, grpc) in &requests {
+                    prop_assert_ne!(naive(&list, method, path, grpc.then_some("application/grpc")), Some(operation));
+                }
+            },
+        }
+    }
+
+    #[test]
+    fn who_is_alive_is_found(texts in prop::collection::btree_set("GET /|GET /a/?|(GET|\\*) (/\\{p\\}|/\\{p\\}/\\{q\\}|/a|/a/\\{q\\})?(/|/\\{r\\.\\.\\.\\})", 1..12)) {
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let list: Vec<Operation> = texts.iter().map(|text| Operation::parse(text).unwrap()).collect();
+        // Every shape of a path that these can tell apart, under a method that is named and one that is not.
+        let parts = ["", "/", "/a", "/a/", "/z", "/z/", "/a/z", "/a/z/", "/z/z", "/z/z/", "/z/z/z", "/a/z/z", "/a/z/z/"];
+        let mut seen = BTreeSet::new();
+        for (method, path) in ["GET", "PUT"].iter().flat_map(|method| parts.map(|path| (method, path))) {
+            seen.extend(naive(&list, method, path, None));
+        }
+        let unseen: Vec<usize> = (0..list.len()).filter(|number| !seen.contains(number)).collect();
+        let refused = Operations::new(list).err().unwrap_or_default();
+        let refused: Vec<usize> = refused.iter().map(|fault| match fault {
+            Fault::Conflict { operation, .. } | Fault::Dead { operation } => *operation,
+        }).collect();
+        let conflicts = texts.len() - texts.iter().collect::<BTreeSet<_>>().len();
+        prop_assert_eq!(conflicts, 0);
+        prop_assert_eq!(refused, unseen, "{:?}", texts);
+    }
+
+    #[test]
+    fn an_operation_is_written_as_it_is_read(text in operation()) {
+        prop_assert_eq!(Operation::parse(&text).unwrap().to_string(), text);
+    }
+
+    #[test]
+    fn no_text_makes_it_panic(text in "(grpc |GET |\\* )?[/{}.a-z*%;\u{e9} ]{0,20}|.*") {
+        if let Ok(operation) = Operation::parse(&text) {
+            prop_assert_eq!(operation.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn no_path_makes_it_panic(path in "(/[^/]{0,6}){0,40}|.*", text in operation()) {
+        if let Some(path) = NormalPath::parse(&path) {
+            let found = operations(&[&text, "* /a/b/c/d/e"]).find("GET", path, Some("application/grpc"));
+            prop_assert!(found.is_none_or(|found| found.decoded(0).is_none_or(|value| !value.contains('\0'))));
+        }
+    }
+}

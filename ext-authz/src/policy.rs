@@ -10,6 +10,8 @@ mod directory;
 mod evaluation;
 mod files;
 mod index;
+#[allow(dead_code, reason = "nothing is asked by operation yet")]
+mod operations;
 mod problem;
 mod reads;
 mod report;

@@ -158,7 +158,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_makes_them_panic(text in any::<String>()) {
-            let node = Node { line: 1, value: Value::Text(text) };
+            let node = Node { line: 1, column: 1, value: Value::Text(text) };
             let _ = (duration(&node, Duration::ZERO, Duration::MAX), mode(&node), super::address(&node), super::trust_domain(&node));
         }
     }

@@ -18,7 +18,7 @@ pub(super) fn check(root: &Node, reader: &Reader<'_>) {
 
 /// `pattern` is the section as knobs name it, `path` as it stands in the file (with the numbers of list items).
 fn check_section(entries: &[Entry], pattern: &str, path: &str, reader: &Reader<'_>) {
-    for (position, Entry { line, key, node }) in entries.iter().enumerate() {
+    for (position, Entry { line, key, node, .. }) in entries.iter().enumerate() {
         let (pattern, path) = (joined(pattern, key), joined(path, key));
         if entries.iter().take(position).any(|earlier| earlier.key == *key) {
             reader.complain(Some(*line), &path, "is set twice; keep one of them".to_owned());

@@ -1,4 +1,4 @@
-//! YAML as a tree in which every value knows its line and no key is lost, not even a repeated one. It knows no knob.
+//! YAML as a tree in which every value knows its place and no key is lost, not even a repeated one. It knows no knob.
 
 use std::fmt;
 
@@ -11,6 +11,8 @@ use super::error::ConfigError;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Node {
     pub(crate) line: u64,
+    /// In characters, from 1.
+    pub(crate) column: u64,
     pub(crate) value: Value,
 }
 
@@ -26,10 +28,12 @@ pub(crate) enum Value {
     Text(String),
 }
 
-/// A key with its line, and its value.
+/// A key with its place, and its value.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Entry {
     pub(crate) line: u64,
+    /// In characters, from 1.
+    pub(crate) column: u64,
     pub(crate) key: String,
     pub(crate) node: Node,
 }
@@ -78,7 +82,8 @@ pub(crate) fn parse(text: &str) -> Result<Node, ConfigError> {
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<Value>::deserialize(deserializer)?;
-        Ok(Self { line: spanned.referenced.line(), value: spanned.value })
+        let at = spanned.referenced;
+        Ok(Self { line: at.line(), column: at.column(), value: spanned.value })
     }
 }
 
@@ -141,7 +146,8 @@ impl<'de> Visitor<'de> for ValueVisitor {
         let mut map = Vec::new();
         while let Some(key) = entries.next_key::<Spanned<String>>()? {
             let node = entries.next_value()?;
-            map.push(Entry { line: key.referenced.line(), key: key.value, node });
+            let at = key.referenced;
+            map.push(Entry { line: at.line(), column: at.column(), key: key.value, node });
         }
         Ok(Value::Map(map))
     }

@@ -74,7 +74,7 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// JSON as the same tree; lines are not known (0).
+/// JSON as the same tree; places are not known (0).
 fn from_json(json: Json) -> Node {
     let value = match json {
         Json::Null => Value::Null,
@@ -85,11 +85,11 @@ fn from_json(json: Json) -> Node {
         },
         Json::String(text) => Value::Text(text),
         Json::Array(items) => Value::List(items.into_iter().map(from_json).collect()),
-        Json::Object(fields) => {
-            Value::Map(fields.into_iter().map(|(key, json)| Entry { line: 0, key, node: from_json(json) }).collect())
-        }
+        Json::Object(fields) => Value::Map(
+            fields.into_iter().map(|(key, json)| Entry { line: 0, column: 0, key, node: from_json(json) }).collect(),
+        ),
     };
-    Node { line: 0, value }
+    Node { line: 0, column: 0, value }
 }
 
 /// By these an Envoy configuration is known: bootstrap, file of xDS resources, answer of the admin API.

@@ -41,6 +41,11 @@ impl Problem {
         Self { file: source.name.as_str().into(), at, message: message.into() }
     }
 
+    /// A problem at a place of a source.
+    pub(super) fn placed(source: &Source, at: Position, message: impl Into<String>) -> Self {
+        Self { file: source.name.as_str().into(), at: Some(at), message: message.into() }
+    }
+
     /// A problem of a source as a whole.
     pub(super) fn whole(source: &Source, message: impl Into<String>) -> Self {
         Self { file: source.name.as_str().into(), at: None, message: message.into() }

@@ -16,6 +16,7 @@ use authz_core::{
     hops::{Chain, Reach},
     identity::{Credential, Digest, IssuerSerial, PathPrefix, SpiffeId, TrustDomain},
     plan::{Plan, PolicyDigest, Read, Rules},
+    reading::Reading,
     revocation::{Mark, RevocationSet},
     scope::{Scope, ScopeKind},
     signal::{Action, Seq, Signal},
@@ -110,11 +111,11 @@ fn admit_with_100_000_of_one_kind(bencher: Bencher, kind: &ScopeKind) {
 fn read_admit_and_key(bencher: Bencher, revoked: u64) {
     let (set, plan, caller) = (revocations(revoked), plan(), caller(WEB));
     let headers = headers();
-    let mut key = Vec::new();
+    let (reading, mut key) = (reading(&plan), Vec::new());
     bencher.bench_local(|| {
         let facts = facts(&caller, black_box(&headers) as &dyn Headers);
         let admitted = Gate::new(&set, &plan).admit(&facts, NOW).expect("nobody revoked this caller");
-        admitted.write_key(&mut key);
+        admitted.write_key(&reading, &mut key);
         black_box(&key).len()
     });
 }
@@ -125,11 +126,11 @@ fn read_admit_and_key_three_hops(bencher: Bencher, revoked: u64) {
     let (set, plan, caller) = (revocations(revoked), plan_of_hops(), caller(GATEWAY));
     let headers = headers();
     let chain = Chain::new(vec![self::caller(EDGE), self::caller(WEB)], Reach::Origin);
-    let mut key = Vec::new();
+    let (reading, mut key) = (reading(&plan), Vec::new());
     bencher.bench_local(|| {
         let facts = Facts { chain: black_box(&chain), ..facts(&caller, black_box(&headers) as &dyn Headers) };
         let admitted = Gate::new(&set, &plan).admit(&facts, NOW).expect("nobody revoked any of them");
-        admitted.write_key(&mut key);
+        admitted.write_key(&reading, &mut key);
         black_box(&key).len()
     });
 }
@@ -140,9 +141,9 @@ fn write_key(bencher: Bencher) {
     let headers = headers();
     let facts = facts(&caller, &headers);
     let admitted = Gate::new(&set, &plan).admit(&facts, NOW).expect("nobody is revoked");
-    let mut key = Vec::new();
+    let (reading, mut key) = (reading(&plan), Vec::new());
     bencher.bench_local(|| {
-        black_box(&admitted).write_key(&mut key);
+        black_box(&admitted).write_key(&reading, &mut key);
         black_box(&key).len()
     });
 }
@@ -268,6 +269,11 @@ fn facts<'a>(caller: &'a Caller, headers: &'a dyn Headers) -> Facts<'a> {
 
 fn plan() -> Plan {
     Plan::new(PolicyDigest([1; 32]), [Read::Path, Read::Host, Read::Header("x-tenant".into())], Rules::default())
+}
+
+/// Everything whole.
+fn reading(plan: &Plan) -> Reading {
+    Reading::of(plan.reads().iter().cloned().collect())
 }
 
 /// The same, and who stands behind the caller.

@@ -1,25 +1,28 @@
-//! Exact cache keys: the policy digest and, whole, every fact the policies read; no hash, so no collision.
+//! Exact cache keys: the policy digest and every fact that the policies read, whole or as a class; no hash, so no collision.
 
 use std::net::IpAddr;
 
 use crate::{
-    facts::{HeaderValue, Http},
+    facts::{Caller, HeaderValue, Http},
     gate::{Admitted, Principal},
-    identity::SpiffeId,
+    identity::{Credential, SpiffeId},
     plan::Read,
+    reading::{How, Reading, TextClass},
+    time::Timestamp,
 };
 
 impl Admitted<'_> {
     /// Writes the key of this request into `key`, replacing what it held; a reused buffer needs no allocation.
     ///
-    /// Every part carries its length, so different facts can't give the same bytes.
-    pub fn write_key(&self, key: &mut Vec<u8>) {
+    /// `reading` must be that of this caller and operation under this plan: so the bytes before the facts tell how to read them.
+    /// Every part that is whole carries its length, so different facts can't give the same bytes.
+    pub fn write_key(&self, reading: &Reading, key: &mut Vec<u8>) {
         key.clear();
         key.extend_from_slice(&self.plan().digest().0);
         self.put_principal(key);
         put(key, self.http().map(|http| http.method.as_bytes()));
-        for read in self.plan().reads() {
-            self.put_read(read, key);
+        for (read, how) in reading.items() {
+            self.put_read(read, how, key);
         }
     }
 
@@ -38,45 +41,123 @@ impl Admitted<'_> {
         }
     }
 
-    fn put_read(&self, read: &Read, key: &mut Vec<u8>) {
-        let facts = self.facts();
-        match read {
-            Read::DestinationIp => put_ip(key, facts.destination.map(|to| to.ip())),
-            Read::DestinationPort => put_number(key, facts.destination.map(|to| to.port().into())),
-            Read::HopCount => put_number(key, Some(facts.chain.count())),
-            Read::Hops => {
-                put_number(key, Some(facts.chain.count()));
-                facts.chain.hops().iter().for_each(|hop| put_id(key, Some(hop.credential().id())));
-            }
-            Read::HopsComplete => put_number(key, Some(facts.chain.is_complete().into())),
-            Read::Origin => put_id(key, self.origin()),
-            Read::Sni => put(key, facts.sni.map(str::as_bytes)),
-            Read::SourceIp => put_ip(key, facts.source_ip),
-            Read::Header(_) | Read::Host | Read::Path | Read::Protocol | Read::Query | Read::Scheme => {
-                match self.http() {
-                    Some(http) => put_http(read, http, key),
-                    None => put(key, None),
-                }
-            }
+    fn put_read(&self, read: &Read, how: &How, key: &mut Vec<u8>) {
+        match how {
+            How::Ip(class) => put_class(self.ip(read), key, |ip, key| class.put(ip.to_canonical(), key)),
+            How::Members(class) => class.put(|id| self.has_come_through(id), key),
+            How::Number(class) => put_class(self.number(read), key, |number, key| class.put(number, key)),
+            How::Text(class) => self.put_text_class(read, class, key),
+            How::Whole => self.put_whole(read, key),
         }
+    }
+
+    fn put_text_class(&self, read: &Read, class: &TextClass, key: &mut Vec<u8>) {
+        match (read, self.http()) {
+            // Its normal form is its own, but for escapes.
+            (Read::Path, http) => {
+                put_class(http.map(|http| http.path.normal()), key, |path, key| class.put(&path, key));
+            }
+            _ => put_class(self.text(read), key, |text, key| class.put(text, key)),
+        }
+    }
+
+    fn put_whole(&self, read: &Read, key: &mut Vec<u8>) {
+        let chain = self.facts().chain;
+        match read {
+            Read::DestinationIp | Read::SourceIp => put_ip(key, self.ip(read)),
+            Read::CredentialNotAfter => put_moment(key, self.caller().map(|it| it.credential().not_after())),
+            Read::CredentialNotBefore => put_moment(key, self.caller().map(|it| it.credential().not_before())),
+            Read::CredentialLifetime | Read::DestinationPort | Read::HopCount => {
+                put(key, self.number(read).map(i64::to_le_bytes).as_ref().map(|bytes| &bytes[..]));
+            }
+            Read::HopCredentials => self.put_validities(key),
+            Read::Hops => {
+                put_number(key, Some(chain.count()));
+                chain.hops().iter().for_each(|hop| put_id(key, Some(hop.credential().id())));
+            }
+            Read::HopsComplete => put_number(key, Some(chain.is_complete().into())),
+            Read::Path => match self.http() {
+                None => put(key, None),
+                Some(http) => {
+                    put_length(key, Some(http.path.as_received().len()));
+                    http.path.write_normal(key);
+                }
+            },
+            _ => put(key, self.text(read).map(str::as_bytes)),
+        }
+    }
+
+    /// The caller's own counts too: it is that of the origin, if nobody stands behind.
+    fn put_validities(&self, key: &mut Vec<u8>) {
+        let hops = self.facts().chain.hops();
+        put_number(key, Some(hops.len()));
+        let all = self.caller().into_iter().chain(hops.iter().map(AsRef::as_ref));
+        for credential in all.map(Caller::credential) {
+            put_moment(key, Some(credential.not_before()));
+            put_moment(key, Some(credential.not_after()));
+        }
+    }
+
+    fn ip(&self, read: &Read) -> Option<IpAddr> {
+        match read {
+            Read::DestinationIp => self.facts().destination.map(|to| to.ip()),
+            Read::SourceIp => self.facts().source_ip,
+            _ => None,
+        }
+    }
+
+    fn number(&self, read: &Read) -> Option<i64> {
+        match read {
+            Read::CredentialLifetime => self.caller().map(|it| lifetime(it.credential())),
+            Read::DestinationPort => self.facts().destination.map(|to| to.port().into()),
+            Read::HopCount => Some(i64::try_from(self.facts().chain.count()).unwrap_or(i64::MAX)),
+            _ => None,
+        }
+    }
+
+    fn text(&self, read: &Read) -> Option<&str> {
+        match read {
+            Read::Origin => self.origin().map(SpiffeId::as_str),
+            Read::Sni => self.facts().sni,
+            _ => http_text(read, self.http()?),
+        }
+    }
+
+    /// Whether the request is known to have crossed this workload, the caller among them.
+    fn has_come_through(&self, id: &str) -> bool {
+        let behind = self.facts().chain.hops().iter().map(AsRef::as_ref);
+        self.caller().into_iter().chain(behind).any(|workload| workload.credential().id().as_str() == id)
     }
 }
 
-fn put_http(read: &Read, http: &Http<'_>, key: &mut Vec<u8>) {
+/// Milliseconds from the first moment of a credential to its last.
+fn lifetime(credential: &Credential) -> i64 {
+    i64::try_from(credential.not_after().millis_since(credential.not_before())).unwrap_or(i64::MAX)
+}
+
+fn put_moment(key: &mut Vec<u8>, at: Option<Timestamp>) {
+    put(key, at.map(|at| at.as_millis().to_le_bytes()).as_ref().map(<[u8; 8]>::as_slice));
+}
+
+fn http_text<'h>(read: &Read, http: &'h Http<'_>) -> Option<&'h str> {
     match read {
         Read::Header(name) => match http.headers.one(name) {
-            HeaderValue::One(text) => put(key, Some(text.as_bytes())),
-            HeaderValue::Absent | HeaderValue::Many | HeaderValue::NotText => put(key, None),
+            HeaderValue::One(text) => Some(text),
+            HeaderValue::Absent | HeaderValue::Many | HeaderValue::NotText => None,
         },
-        Read::Host => put(key, Some(http.host.as_bytes())),
-        Read::Path => {
-            put_length(key, Some(http.path.as_received().len()));
-            http.path.write_normal(key);
-        }
-        Read::Protocol => put(key, Some(http.protocol.as_bytes())),
-        Read::Query => put(key, http.query.map(str::as_bytes)),
-        Read::Scheme => put(key, Some(http.scheme.as_bytes())),
-        _ => {}
+        Read::Host => Some(http.host),
+        Read::Protocol => Some(http.protocol),
+        Read::Query => http.query,
+        Read::Scheme => Some(http.scheme),
+        _ => None,
+    }
+}
+
+/// Whether the fact is there, then its class. How long that is, the reading says.
+fn put_class<V>(value: Option<V>, key: &mut Vec<u8>, put: impl FnOnce(V, &mut Vec<u8>)) {
+    key.push(value.is_some().into());
+    if let Some(value) = value {
+        put(value, key);
     }
 }
 

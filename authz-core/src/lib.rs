@@ -11,6 +11,7 @@ pub mod identity;
 pub mod key;
 pub mod operations;
 pub mod plan;
+pub mod reading;
 pub mod reason;
 pub mod revocation;
 pub mod scope;

@@ -5,6 +5,12 @@ use std::fmt;
 /// One thing policies can read of a request. Caller and method always count as read.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Read {
+    /// For how long the caller's credential is valid altogether.
+    CredentialLifetime,
+    /// Until when the caller's credential is valid.
+    CredentialNotAfter,
+    /// From when the caller's credential is valid.
+    CredentialNotBefore,
     /// Address the connection was made to.
     DestinationIp,
     /// Port the connection was made to.
@@ -13,6 +19,8 @@ pub enum Read {
     Header(Box<str>),
     /// How many connections the request is known to have crossed.
     HopCount,
+    /// From when until when the credentials of the workloads it is known to have crossed are valid.
+    HopCredentials,
     /// Which workloads it is known to have crossed.
     Hops,
     /// Whether it is known to the workload that began.
@@ -47,9 +55,13 @@ impl Read {
 
     /// Every one but headers.
     pub(crate) const FIXED: &[Self] = &[
+        Self::CredentialLifetime,
+        Self::CredentialNotAfter,
+        Self::CredentialNotBefore,
         Self::DestinationIp,
         Self::DestinationPort,
         Self::HopCount,
+        Self::HopCredentials,
         Self::Hops,
         Self::HopsComplete,
         Self::Host,
@@ -64,10 +76,14 @@ impl Read {
 
     fn name(&self) -> &'static str {
         match self {
+            Self::CredentialLifetime => "credential-lifetime",
+            Self::CredentialNotAfter => "credential-not-after",
+            Self::CredentialNotBefore => "credential-not-before",
             Self::DestinationIp => "destination-ip",
             Self::DestinationPort => "destination-port",
             Self::Header(_) => "header",
             Self::HopCount => "hop-count",
+            Self::HopCredentials => "hop-credentials",
             Self::Hops => "hops",
             Self::HopsComplete => "hops-complete",
             Self::Host => "host",

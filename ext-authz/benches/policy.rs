@@ -12,7 +12,7 @@ use authz_core::{
     time::Timestamp,
 };
 use cedar_policy::{Authorizer, Context, Entities, EntityUid, PolicySet, Request};
-use countersign::policy::{CompiledPolicies, Source, Sources, compile};
+use countersign::policy::{CompiledPolicies, Source, Sources, TimeZone, compile};
 use divan::{Bencher, black_box};
 
 fn main() {
@@ -79,6 +79,7 @@ fn sources(policies: usize) -> Sources {
         limit_millis: 60_000,
         deny_limit_millis: 5_000,
         refuse_path_parameters: false,
+        time_zone: TimeZone::utc(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::{cell::RefCell, collections::HashSet, sync::Arc, time::Duration};
 use authz_core::{
     decision::Decision,
     gate::Admitted,
+    reading::Reading,
     scope::{Scope, Scopes},
     time::Timestamp,
 };
@@ -48,18 +49,26 @@ impl DecisionCache {
     /// The decision kept for requests like this one, or that of `evaluate`, which runs once for all who wait.
     ///
     /// A decision that no longer holds at `now` is replaced.
-    pub fn get_with(&self, admitted: &Admitted<'_>, now: Timestamp, evaluate: impl FnOnce() -> Decision) -> Answer {
+    ///
+    /// `reading` is that of this caller and operation under the plan it was admitted under.
+    pub fn get_with(
+        &self,
+        admitted: &Admitted<'_>,
+        reading: &Reading,
+        now: Timestamp,
+        evaluate: impl Fn() -> Decision,
+    ) -> Answer {
         let mut key = KEY.take();
-        admitted.write_key(&mut key);
+        admitted.write_key(reading, &mut key);
         let answer = self.by_key(&key, now, evaluate, || rests_on(admitted));
         KEY.replace(key);
         answer
     }
 
     /// The decision kept for requests like this one, if it still holds at `now`.
-    pub fn get(&self, admitted: &Admitted<'_>, now: Timestamp) -> Option<Answer> {
+    pub fn get(&self, admitted: &Admitted<'_>, reading: &Reading, now: Timestamp) -> Option<Answer> {
         let mut key = KEY.take();
-        admitted.write_key(&mut key);
+        admitted.write_key(reading, &mut key);
         let kept = self.entries.get(key.as_slice()).filter(|kept| kept.decision.holds_at(now));
         KEY.replace(key);
         kept.map(|kept| Answer { decision: kept.decision, cached: true })
@@ -69,7 +78,7 @@ impl DecisionCache {
         &self,
         key: &[u8],
         now: Timestamp,
-        evaluate: impl FnOnce() -> Decision,
+        evaluate: impl Fn() -> Decision,
         rests_on: impl FnOnce() -> Arc<[Scopes]>,
     ) -> Answer {
         if key.len() > MAX_KEY {
@@ -81,7 +90,12 @@ impl DecisionCache {
         let selector = self.entries.entry_by_ref(key);
         let keep = || Kept { decision: Arc::new(evaluate()), rests_on: rests_on() };
         let entry = selector.or_insert_with_if(keep, |kept| !kept.decision.holds_at(now));
-        Answer { cached: !entry.is_fresh(), decision: entry.into_value().decision }
+        let (cached, decision) = (!entry.is_fresh(), entry.into_value().decision);
+        if cached && !decision.holds_at(now) {
+            // Whoever waited may have been given one that ended meanwhile, or never held for anybody else.
+            return Answer { decision: Arc::new(evaluate()), cached: false };
+        }
+        Answer { decision, cached }
     }
 
     /// How many decisions that hold at `now` were made for somebody who rests on one of `scopes`, or had such behind. Looks at all.
@@ -176,6 +190,26 @@ mod tests {
             }
         });
         assert_eq!(evaluations.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn who_waits_for_a_decision_that_nobody_may_reuse_gets_one_of_its_own() {
+        let (cache, evaluations, start) = (cache(), AtomicU32::new(0), Barrier::new(4));
+        let evaluate = || {
+            let id = evaluations.fetch_add(1, Ordering::SeqCst);
+            // Long enough for the others to arrive.
+            thread::sleep(Duration::from_millis(50));
+            decision(id.into(), 5)
+        };
+        let ask = || {
+            start.wait();
+            cache.by_key(b"key", Timestamp::from_millis(5), evaluate, nobody).decision.id
+        };
+        let ids: HashSet<DecisionId> = thread::scope(|scope| {
+            let asking: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+            asking.into_iter().map(|asked| asked.join().unwrap()).collect()
+        });
+        assert_eq!(ids.len(), 4);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use authz_core::{
     facts::{Facts, Presented},
     gate::{Admitted, Denial, Principal},
     plan::PolicyDigest,
+    reading::Reading,
     reason::Reason,
     scope::Scope,
     signal::Seq,
@@ -18,6 +19,7 @@ use crate::{
     cache::{Answer, DecisionCache},
     degraded::{Conduct, Degraded, Standing},
     identity::{Identified, PresentedCertificate, Refusal, TrustDigest, Verifier},
+    policy::Question,
     state::{Live, State},
 };
 
@@ -40,6 +42,8 @@ pub struct Outcome {
     pub seq: Seq,
     /// The policy set under which it was decided, if one was in force.
     pub policy: Option<PolicyDigest>,
+    /// How the facts became the key under which it may be kept, if they did.
+    pub reading: Option<Arc<Reading>>,
     /// The revoked scope, where that is the reason.
     pub revoked: Option<Scope>,
     /// The state in which it was decided.
@@ -107,12 +111,14 @@ impl Checker {
     fn judge(&self, live: Live<'_>, facts: &Facts<'_>, now: Timestamp, standing: Standing) -> Outcome {
         match live.gate().admit(facts, now) {
             Ok(admitted) => {
-                let Some(Answer { decision, cached }) = self.answer(live, &admitted, now, standing) else {
+                let question = live.policy().question(&admitted);
+                let Some(Answer { decision, cached }) = self.answer(live, &admitted, &question, now, standing) else {
                     let decision = Decision::refuse(fresh_id(), standing.reason());
                     return refused(decision, Some(live), standing);
                 };
                 let source = if cached { Source::Cache } else { Source::Policy };
-                Outcome { decision, source, seq: live.seq(), policy: Some(live.digest()), revoked: None, standing }
+                let (seq, policy, reading) = (live.seq(), Some(live.digest()), Some(Arc::clone(question.reading())));
+                Outcome { decision, source, seq, policy, reading, revoked: None, standing }
             }
             Err(denial) => {
                 let holds_until = revoked_until(live, &denial, facts, now);
@@ -123,16 +129,25 @@ impl Checker {
     }
 
     /// The decision remembered or made; nothing, if none may be given in the state that the sidecar is in.
-    fn answer(&self, live: Live<'_>, admitted: &Admitted<'_>, now: Timestamp, standing: Standing) -> Option<Answer> {
-        let evaluate = || live.policy().evaluate_on_view(admitted, fresh_id(), now, standing.view_age_millis());
+    fn answer(
+        &self,
+        live: Live<'_>,
+        admitted: &Admitted<'_>,
+        question: &Question<'_>,
+        now: Timestamp,
+        standing: Standing,
+    ) -> Option<Answer> {
+        let view_age = standing.view_age_millis();
+        let evaluate = || live.policy().answer(question, admitted, fresh_id(), now, view_age);
+        let reading = question.reading();
         match (standing.conduct(), admitted.principal()) {
             (Some(Conduct::Deny), _) | (Some(Conduct::Cached), Principal::Unverified(_)) => None,
-            (Some(Conduct::Cached), Principal::Workload(_)) => self.cache.get(admitted, now),
+            (Some(Conduct::Cached), Principal::Workload(_)) => self.cache.get(admitted, reading, now),
             // Nobody's stranger can fill the cache, and neither can what depends on the age of the view.
             (Some(Conduct::Policy), _) | (None, Principal::Unverified(_)) => {
                 Some(Answer { decision: Arc::new(evaluate()), cached: false })
             }
-            (None, Principal::Workload(_)) => Some(self.cache.get_with(admitted, now, evaluate)),
+            (None, Principal::Workload(_)) => Some(self.cache.get_with(admitted, reading, now, evaluate)),
         }
     }
 
@@ -164,6 +179,7 @@ fn refused(decision: Decision, live: Option<Live<'_>>, standing: Standing) -> Ou
         standing,
         seq: live.map_or(Seq::default(), |live| live.seq()),
         policy: live.map(|live| live.digest()),
+        reading: None,
         revoked: None,
     }
 }
@@ -172,3 +188,6 @@ fn refused(decision: Decision, live: Option<Live<'_>>, standing: Standing) -> Ou
 fn fresh_id() -> DecisionId {
     DecisionId(Uuid::now_v7().as_u128())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,15 +1,18 @@
 //! Cedar: from files to decisions. It reads, checks, indexes and evaluates policies; it admits nobody and caches no decision.
 //!
-//! Direction inside: `problem, source → statement, vocabulary → directory, reads, index → compiled → compile → files → report, watch`.
+//! Direction inside: `problem, lifetime, source → statement, vocabulary → directory, reads, index → compiled → compile → files → report, watch`.
 
 mod compile;
 mod compiled;
+mod constants;
 mod context;
 pub mod control;
 mod directory;
 mod evaluation;
 mod files;
 mod index;
+mod lazy;
+mod lifetime;
 #[allow(dead_code, reason = "nothing is asked by operation yet")]
 mod operations;
 mod problem;
@@ -24,8 +27,9 @@ mod watch;
 
 pub use self::{
     compile::compile,
-    compiled::CompiledPolicies,
+    compiled::{CompiledPolicies, Question},
     files::{PolicyError, PolicyFiles, Unreadable, load},
+    lifetime::{TimeZone, UnknownTimeZone},
     problem::{InvalidPolicies, Position, Problem},
     report::{Report, report, report_control},
     source::{Source, Sources},

@@ -21,7 +21,7 @@ use countersign::{
     grpc::{desk::Desk, link::LinkService, watch::Watching},
     identity::{Bundle, Bundles, Forwarding, Verifier},
     metrics::Metrics,
-    policy::{self, Source, Sources},
+    policy::{self, Source, Sources, TimeZone},
     signals::{Log, SignalPlane},
     state::State,
     status::LogNews,
@@ -125,5 +125,6 @@ fn sources() -> Sources {
         limit_millis: 60_000,
         deny_limit_millis: 10_000,
         refuse_path_parameters: false,
+        time_zone: TimeZone::utc(),
     }
 }

@@ -3,7 +3,7 @@
 mod cast;
 mod config;
 
-pub use cast::{CALLER, ENVOY, OTHER, POLICIES, SIDECAR};
+pub use cast::{CALLER, EACH_PATH, ENVOY, OTHER, POLICIES, SIDECAR};
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -230,6 +230,12 @@ impl MeshBuilder {
     /// Other policies.
     pub fn policies(mut self, policies: &str) -> Self {
         policies.clone_into(&mut self.policies);
+        self
+    }
+
+    /// Makes a decision of each path; else those that policies don't tell apart share one.
+    pub fn each_path(mut self) -> Self {
+        self.policies.push_str(EACH_PATH);
         self
     }
 

@@ -99,6 +99,7 @@ fn allow(n: u32) -> Vec<u8> {
         plan: PLAN.to_vec(),
         cacheable: true,
         chain: Some(chain),
+        reading: Some(link::Reading::default()),
     }
     .encode_to_vec()
 }

@@ -8,11 +8,12 @@ use std::{
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
 use crate::{
-    facts::{Caller, Facts, HeaderValue, Headers, Http, Presented},
+    facts::{Caller, Facts, HeaderValue, Headers, Http, NoHeaders, Presented},
     gate::Gate,
     hops::{Chain, Reach},
     identity::{Credential, Digest, IssuerSerial, SpiffeId},
     plan::{Plan, PolicyDigest, Read, Rules},
+    reading::{Reading, Test, Use, Uses},
     revocation::RevocationSet,
     time::Timestamp,
 };
@@ -39,7 +40,12 @@ struct Sample {
 type Fact = Option<String>;
 
 impl Sample {
+    /// The key with everything whole that is read under `plan`.
     fn key(&self, plan: &Plan) -> Option<Vec<u8>> {
+        self.key_by(plan, &Reading::of(plan.reads().iter().cloned().collect()))
+    }
+
+    fn key_by(&self, plan: &Plan, reading: &Reading) -> Option<Vec<u8>> {
         let revocations = RevocationSet::default();
         let caller = self.caller();
         let http = Http::new(self.method, &self.target, self.host, self.scheme, self.protocol, &self.headers);
@@ -53,8 +59,8 @@ impl Sample {
         };
         let admitted = Gate::new(&revocations, plan).admit(&facts, Timestamp::from_millis(1)).ok()?;
         let (mut key, mut reused) = (Vec::new(), b"what was in the buffer before".to_vec());
-        admitted.write_key(&mut key);
-        admitted.write_key(&mut reused);
+        admitted.write_key(reading, &mut key);
+        admitted.write_key(reading, &mut reused);
         assert_eq!(key, reused);
         Some(key)
     }
@@ -67,8 +73,14 @@ impl Sample {
         let id = SpiffeId::parse(id).unwrap();
         let serial = IssuerSerial::new("CN=root", &format!("1{:x}", self.certificate)).unwrap();
         let digest = Digest::from_bytes([self.certificate; 32]);
-        let ends = Timestamp::from_millis(100 + u64::from(self.certificate));
-        Caller::verified(Credential::new(id, digest, serial, Timestamp::default(), ends).unwrap())
+        let (begins, ends) = self.validity();
+        Caller::verified(Credential::new(id, digest, serial, begins, ends).unwrap())
+    }
+
+    /// Some begin, some end, and some last as others do.
+    fn validity(&self) -> (Timestamp, Timestamp) {
+        let (begins, ends) = [(0, 100), (0, 101), (1, 101), (1, 100)][usize::from(self.certificate)];
+        (Timestamp::from_millis(begins), Timestamp::from_millis(ends))
     }
 
     /// Everything that policies read under `plan`, one by one.
@@ -83,7 +95,13 @@ impl Sample {
         let (path, query) =
             self.target.split_once('?').map_or((&*self.target, None), |(path, query)| (path, Some(query)));
         let complete = self.reach == Reach::Origin;
+        let (begins, ends) = self.validity();
         match read {
+            Read::CredentialLifetime => Some((ends.as_millis() - begins.as_millis()).to_string()),
+            Read::CredentialNotAfter => Some(ends.as_millis().to_string()),
+            Read::CredentialNotBefore => Some(begins.as_millis().to_string()),
+            // Here all are of one issue.
+            Read::HopCredentials => Some(format!("{} {begins:?} {ends:?}", self.hops.len())),
             Read::DestinationIp => self.destination.map(|to| to.ip().to_string()),
             Read::DestinationPort => self.destination.map(|to| to.port().to_string()),
             Read::HopCount => Some((self.hops.len() + 1).to_string()),
@@ -108,7 +126,7 @@ impl Sample {
 prop_compose! {
     fn sample()(
         id in select(vec!["spiffe://td/a", "spiffe://td/ab", "spiffe://td/a/b"]),
-        certificate in 0..2u8,
+        certificate in 0..4u8,
         method in select(vec!["GET", "G", "POST"]),
         target in select(vec!["/", "/a", "/a?", "/a?b", "/a/b", "/ab", "/%c3%a9", "/%C3%A9"]).prop_map(Into::into),
         host in select(vec!["", "a", "aa"]),
@@ -218,10 +236,125 @@ fn what_is_absent_is_not_what_is_empty() {
     }
 }
 
+/// Tests of every kind, on every kind of fact; and what they say of the fact as a policy sees it.
+fn passes(test: &Test, read: &Read, fact: &str, sample: &Sample) -> bool {
+    match test {
+        Test::AtMost(most) => fact.parse::<i64>().unwrap() <= *most,
+        Test::Contains(id) => sample.hops.iter().chain([&sample.id]).any(|hop| **hop == **id),
+        Test::Equals(wanted) => fact == &**wanted,
+        Test::InRange(range) => range.contains(fact.parse::<IpAddr>().unwrap().to_canonical()),
+        Test::Like(pattern) => {
+            assert_ne!(*read, Read::Hops);
+            pattern.matches(fact)
+        }
+    }
+}
+
+fn tests_of(read: &Read) -> Vec<Test> {
+    let parsed = |texts: &[&str]| texts.iter().map(|text| Test::parse(text).unwrap()).collect();
+    match read {
+        Read::DestinationIp | Read::SourceIp => parsed(&["in-range:10.0.0.0/31", "in-range:10.0.0.1", "in-range:::/0"]),
+        Read::DestinationPort => parsed(&["at-most:80", "at-most:79"]),
+        Read::HopCount => parsed(&["at-most:1", "at-most:2"]),
+        Read::Hops => parsed(&["contains:spiffe://td/h", "contains:spiffe://td/a"]),
+        Read::Origin => parsed(&["equals:spiffe://td/a"]),
+        Read::CredentialLifetime => parsed(&["at-most:99", "at-most:100"]),
+        read if never_tested(read) => vec![],
+        _ => parsed(&["equals:a", "like:a*", "like:*a", "like:/*a*b", "equals:/%C3%A9", "like:HTTP/2*", "equals:"]),
+    }
+}
+
+prop_compose! {
+    fn uses()(chosen in vec((select(reads()), any::<u8>()), 0..6)) -> Uses {
+        let mut uses = Uses::default();
+        for (read, which) in chosen {
+            let tests = tests_of(&read);
+            match usize::from(which) % (tests.len() + 2) {
+                0 => uses.whole(read),
+                1 => uses.presence(read),
+                at => uses.test(read, tests[at - 2].clone()),
+            }
+        }
+        uses
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(5000))]
+
+    #[test]
+    fn keys_are_equal_exactly_if_every_test_says_the_same((one, other) in pair(), uses in uses()) {
+        let said = |sample: &Sample| {
+            let facts = uses.iter().map(|(read, used)| {
+                let fact = sample.fact(read);
+                match used {
+                    // Of what has no tests of its own, that it is there is all that can be asked.
+                    Use::Tests(tests) if !never_tested(read) => {
+                        let passed = fact.as_ref().map(|fact| tests.iter().map(|test| passes(test, read, fact, sample)).collect());
+                        (None, passed)
+                    }
+                    _ => (Some(fact), None),
+                }
+            });
+            (sample.id, sample.method, facts.collect::<Vec<(Option<Fact>, Option<Vec<bool>>)>>())
+        };
+        let plan = Plan::new(PolicyDigest([0; 32]), uses.iter().map(|(read, _)| read.clone()), Rules::default());
+        let reading = Reading::of(uses.clone());
+        if let (Some(first), Some(second)) = (one.key_by(&plan, &reading), other.key_by(&plan, &reading)) {
+            prop_assert_eq!(first == second, said(&one) == said(&other));
+        }
+    }
+}
+
+fn never_tested(read: &Read) -> bool {
+    use Read::{CredentialNotAfter, CredentialNotBefore, HopCredentials, HopsComplete};
+    matches!(read, CredentialNotAfter | CredentialNotBefore | HopCredentials | HopsComplete)
+}
+
+#[test]
+fn a_test_that_does_not_fit_its_fact_makes_it_enter_whole() {
+    let mut uses = Uses::default();
+    uses.test(Read::Path, Test::AtMost(3));
+    let plan = Plan::new(PolicyDigest([0; 32]), [Read::Path], Rules::default());
+    let key =
+        |target: &str| Sample { target: target.into(), ..plain() }.key_by(&plan, &Reading::of(uses.clone())).unwrap();
+    assert_ne!(key("/a"), key("/b"));
+}
+
 #[test]
 fn a_renewed_certificate_finds_the_answers_of_its_predecessor() {
-    let plan = Plan::new(PolicyDigest([0; 32]), reads(), Rules::default());
+    let of_credentials =
+        [Read::CredentialLifetime, Read::CredentialNotAfter, Read::CredentialNotBefore, Read::HopCredentials];
+    let others = reads().into_iter().filter(|read| !of_credentials.contains(read));
+    let plan = Plan::new(PolicyDigest([0; 32]), others, Rules::default());
     assert_eq!(Sample { certificate: 1, ..plain() }.key(&plan), plain().key(&plan));
+}
+
+#[test]
+fn where_somebody_behind_has_another_certificate_the_key_is_another() {
+    let plan = Plan::new(PolicyDigest([0; 32]), [Read::HopCredentials], Rules::default());
+    let key = |first: u64, second: u64| {
+        let ids = [("spiffe://td/a", 9), ("spiffe://td/b", first), ("spiffe://td/c", second)];
+        let workloads = ids.map(|(id, ends)| workload(id, ends));
+        let chain = Chain::new(workloads[1..].to_vec(), Reach::Origin);
+        let http = Http::new("GET", "/", "a", "https", "HTTP/2", &NoHeaders);
+        let facts = Facts { chain: &chain, ..Facts::of_http(Presented::Verified(&workloads[0]), http) };
+        let mut key = Vec::new();
+        let (revocations, reading) =
+            (RevocationSet::default(), Reading::of([Read::HopCredentials].into_iter().collect()));
+        let gate = Gate::new(&revocations, &plan);
+        gate.admit(&facts, Timestamp::from_millis(1)).unwrap().write_key(&reading, &mut key);
+        key
+    };
+    assert_eq!(key(5, 6), key(5, 6));
+    assert!(key(5, 6) != key(6, 5) && key(5, 6) != key(5, 7) && key(5, 6) != key(7, 6));
+}
+
+fn workload(id: &str, ends: u64) -> Arc<Caller> {
+    let (begins, ends) = (Timestamp::default(), Timestamp::from_millis(ends));
+    let serial = IssuerSerial::new("CN=root", "1").unwrap();
+    let id = SpiffeId::parse(id).unwrap();
+    Caller::verified(Credential::new(id, Digest::from_bytes([0; 32]), serial, begins, ends).unwrap())
 }
 
 fn plain() -> Sample {

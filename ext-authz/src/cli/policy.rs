@@ -11,7 +11,7 @@ use super::{CliError, Exit, Output, OutputArgs};
 use crate::{
     config::Config,
     policy::{
-        self, BUILT_IN_SCHEMA, PolicyFiles,
+        self, BUILT_IN_SCHEMA, PolicyFiles, TimeZone,
         control::{CONTROL_DEFAULT, CONTROL_SCHEMA, ControlFiles},
     },
 };
@@ -96,8 +96,17 @@ impl ValidateArgs {
         }
         // Limits change how long a decision holds, not whether a policy is valid.
         let (limit_millis, deny_limit_millis, refuse_path_parameters) = (1, 1, false);
-        let policies = files;
-        Ok(PolicyFiles { policies, schema, entities, service, limit_millis, deny_limit_millis, refuse_path_parameters })
+        let (policies, time_zone) = (files, TimeZone::utc());
+        Ok(PolicyFiles {
+            policies,
+            schema,
+            entities,
+            service,
+            limit_millis,
+            deny_limit_millis,
+            refuse_path_parameters,
+            time_zone,
+        })
     }
 }
 

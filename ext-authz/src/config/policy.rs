@@ -12,7 +12,7 @@ use super::{
     service::ServiceConfig,
     tree::Node,
 };
-use crate::policy::PolicyFiles;
+use crate::policy::{PolicyFiles, TimeZone};
 
 /// Policies and their answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct PolicyConfig {
     pub deny_ttl: Duration,
     /// Whether paths with parameters are refused.
     pub refuse_path_parameters: bool,
+    /// Where `context.clock` hangs.
+    pub time_zone: TimeZone,
 }
 
 pub(super) const KNOBS: &[Knob] = &[
@@ -50,6 +52,11 @@ pub(super) const KNOBS: &[Knob] = &[
         KnobDefault::Value("allow"),
         "Paths with a `;`: allow, or refuse where the service cuts parameters off before it looks for the resource.",
     ),
+    Knob::new(
+        "policy.time_zone",
+        KnobDefault::Value("UTC"),
+        "The time zone of context.clock, by its IANA name, such as Europe/Berlin.",
+    ),
 ];
 
 impl PolicyConfig {
@@ -60,6 +67,7 @@ impl PolicyConfig {
         let (decision_ttl, deny_ttl) =
             (reader.value("policy.decision_ttl", ttl), reader.value("policy.deny_ttl", deny_ttl));
         let path_parameters = reader.value("policy.path_parameters", path_parameters);
+        let time_zone = reader.value("policy.time_zone", time_zone);
         Some(Self {
             files: files?.iter().map(|file| reader.located(file)).collect(),
             schema: schema?.map(|file| reader.located(file)),
@@ -67,6 +75,7 @@ impl PolicyConfig {
             decision_ttl: decision_ttl?,
             deny_ttl: deny_ttl?,
             refuse_path_parameters: path_parameters?,
+            time_zone: time_zone?,
         })
     }
 
@@ -79,6 +88,7 @@ impl PolicyConfig {
             limit_millis: millis(self.decision_ttl),
             deny_limit_millis: millis(self.deny_ttl),
             refuse_path_parameters: self.refuse_path_parameters,
+            time_zone: self.time_zone.clone(),
         }
     }
 }
@@ -89,6 +99,10 @@ fn path_parameters(node: &Node) -> Result<bool, String> {
         Ok("refuse") => Ok(true),
         _ => Err(format!("is {}; write allow or refuse", node.describe())),
     }
+}
+
+fn time_zone(node: &Node) -> Result<TimeZone, String> {
+    TimeZone::parse(&scalar::text(node)?).map_err(|unknown| unknown.to_string())
 }
 
 fn ttl(node: &Node) -> Result<Duration, String> {

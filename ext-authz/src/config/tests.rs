@@ -139,6 +139,19 @@ drain: {grace: 10s, grace: 11s}
 }
 
 #[test]
+fn a_time_zone_has_a_name_of_the_database_and_is_utc_by_default() {
+    let zone =
+        |text: &str| parse(&LEAST.replace("policy: {", &format!("policy: {{{text}"))).map(|it| it.policy.time_zone);
+    assert_eq!(zone("").unwrap().name(), "UTC");
+    assert_eq!(zone("time_zone: europe/berlin, ").unwrap().name(), "Europe/Berlin");
+    let error = zone("time_zone: CEST, ").unwrap_err();
+    assert!(
+        error.contains("policy.time_zone is \"CEST\", which is no time zone; write an IANA name such as"),
+        "{error}"
+    );
+}
+
+#[test]
 fn one_error_names_the_file_in_one_line_and_many_are_a_list() {
     let one = parse(&(LEAST.to_owned() + "linq: {}")).unwrap_err();
     assert_eq!(one, "configuration /etc/countersign/config.yaml: line 5: linq is unknown; did you mean link?");

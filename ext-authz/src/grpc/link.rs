@@ -6,6 +6,8 @@ use authz_core::{
     decision::Verdict,
     facts::{self, Caller, Http},
     hops::Chain,
+    plan::Read,
+    reading::{Reading, Use},
     reason::Class,
 };
 use futures_util::Stream;
@@ -64,7 +66,7 @@ impl LinkService {
         };
         // Asked before the caller is verified: if bundles change in between, the answer names the old ones and is not kept.
         let trust = self.desk.checker.trust();
-        wire_response(&self.desk.answer(asked, clock::now()), trust)
+        wire_response(&self.desk.answer(asked, clock::now()), trust, &request.reading_under)
     }
 }
 
@@ -96,8 +98,12 @@ fn request_line(headers: &[(&str, &[u8])]) -> RequestLine {
     RequestLine::new(&text(":method"), &text(":path"), &text(":authority"), value("x-request-id"))
 }
 
-fn wire_response(answered: &Answered, trust: Option<TrustDigest>) -> DecideResponse {
-    let Outcome { decision, source, seq, policy, .. } = &answered.outcome;
+fn wire_response(answered: &Answered, trust: Option<TrustDigest>, told_under: &[u8]) -> DecideResponse {
+    let Outcome { decision, source, seq, policy, reading, .. } = &answered.outcome;
+    let plan = policy.zip(trust).map_or_else(Vec::new, |(policy, trust)| basis(policy, trust).to_vec());
+    let cacheable = answered.identity.is_ok() && *source != Source::Gate && decision.reason.class() != Class::Error;
+    // The same caller and operation under the same plan have the same reading.
+    let is_news = cacheable && told_under != plan;
     let verdict = match decision.verdict {
         Verdict::Allow => link::Verdict::Allow,
         Verdict::Challenge => link::Verdict::Challenge,
@@ -114,9 +120,21 @@ fn wire_response(answered: &Answered, trust: Option<TrustDigest>) -> DecideRespo
         caller: answered.caller().map(AsRef::as_ref).map(wire_caller),
         chain: answered.identity.as_ref().ok().map(|identified| wire_chain(identified.chain())),
         seq: seq.0,
-        plan: policy.zip(trust).map_or_else(Vec::new, |(policy, trust)| basis(policy, trust).to_vec()),
-        cacheable: answered.identity.is_ok() && *source != Source::Gate && decision.reason.class() != Class::Error,
+        plan,
+        cacheable,
+        reading: reading.as_ref().filter(|_| is_news).map(|reading| wire_reading(reading)),
     }
+}
+
+fn wire_reading(reading: &Reading) -> link::Reading {
+    let wire_use = |(read, used): (&Read, &Use)| {
+        let tests = match used {
+            Use::Tests(tests) => tests.iter().map(ToString::to_string).collect(),
+            Use::Whole => Vec::new(),
+        };
+        link::Use { read: read.to_string(), whole: *used == Use::Whole, tests }
+    };
+    link::Reading { uses: reading.uses().iter().map(wire_use).collect() }
 }
 
 fn wire_chain(chain: &Chain) -> link::Chain {

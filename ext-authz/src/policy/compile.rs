@@ -1,10 +1,14 @@
 //! From sources to compiled policies, or to everything that is wrong with them; pure.
 
-use std::{collections::HashMap, sync::Arc, thread};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    thread,
+};
 
 use authz_core::plan::{Plan, Read, Rules};
 use cedar_policy::{
-    Effect, Entities, EntityId, EntityTypeName, EntityUid, PolicySet, Schema, ValidationMode, Validator,
+    Effect, Entities, EntityId, EntityTypeName, EntityUid, PolicyId, PolicySet, Schema, ValidationMode, Validator,
 };
 
 use super::{
@@ -15,13 +19,14 @@ use super::{
     },
     directory::{Directory, check_spiffe},
     index::{Builder, Index},
+    lifetime::{Lifetimes, Mention, OtherUse, TimeUses, time_uses},
     problem::{InvalidPolicies, Problem, Unexpected, with_causes},
     reads::Reads,
     scope::{Scope, Target, reach},
     shape::Shape,
     source::{Source, Sources},
     statement::{self, Conditions, Statement},
-    vocabulary::{BUILT_IN_SCHEMA, Reach, Vocabulary},
+    vocabulary::{BUILT_IN_SCHEMA, CONNECTION, Reach, Vocabulary},
 };
 
 /// Compiles a policy set.
@@ -83,6 +88,8 @@ struct Applicable {
     strangers: Index,
     judge_unverified: bool,
     reads: Reads,
+    times: Vec<(PolicyId, TimeUses)>,
+    warnings: Vec<Problem>,
     count: usize,
 }
 
@@ -157,6 +164,24 @@ fn what_permits_reach(statements: &[Statement<'_>], vocabulary: &Vocabulary) -> 
     }
 }
 
+/// Every request it can match is evaluated, so whoever reads the log should know of it.
+fn keeps_nothing(statement: &Statement<'_>, other_use: &OtherUse) -> Problem {
+    let OtherUse { text, remedy } = other_use;
+    let (name, text) = (&statement.name, shortened(text));
+    let message = format!(
+        "policy {name:?} keeps decisions from being reused, for no moment is known until which `{text}` leads to the same; {remedy}"
+    );
+    Problem::at(statement.source, statement.offset, message)
+}
+
+fn shortened(text: &str) -> String {
+    const MOST: usize = 100;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
 /// Wanted or not, whoever reads the log should know of it.
 fn admits_strangers(statement: &Statement<'_>, vocabulary: &Vocabulary) -> Option<Problem> {
     let permits = statement.policy.effect() == Effect::Permit && reach(&statement.policy, &vocabulary.types).unverified;
@@ -222,25 +247,32 @@ fn assemble(
     directory: Directory,
     mut warnings: Vec<Problem>,
 ) -> Result<CompiledPolicies, Unexpected> {
-    let Applicable { index, strangers, judge_unverified, reads, count } =
+    let Applicable { index, strangers, judge_unverified, reads, times, warnings: unbounded, count } =
         applicable(statements, &vocabulary, &directory)?;
     if count == 0 {
         warnings.push(unserved(sources));
     }
     warnings.extend(statements.iter().filter_map(|statement| admits_strangers(statement, &vocabulary)));
+    warnings.extend(unbounded);
     let rules = Rules { judge_unverified, refuse_path_parameters: sources.refuse_path_parameters };
-    let plan = Plan::new(sources.digest(&schema.text), reads.facts.iter().cloned(), rules);
+    let lifetimes = Lifetimes::new(sources.time_zone.clone(), times);
+    let read = reads.facts.iter().map(|(read, _)| read.clone());
+    let plan = Plan::new(sources.digest(&schema.text), read, rules);
     let common = common(&directory, &reads)?;
+    let methods = methods(&vocabulary, plan.reads(), lifetimes.mentions());
+    let indexes = Indexes { workloads: index, strangers };
     Ok(CompiledPolicies {
-        methods: methods(&vocabulary, plan.reads()),
         service: directory.service().clone(),
         permits_connections: what_permits_reach(statements, &vocabulary).connections,
-        reads_chain: plan.reads().iter().any(|read| matches!(read, Read::Hops | Read::Origin)),
-        callers: Callers::new(directory, vocabulary.types, Indexes { workloads: index, strangers }, common),
+        reads_chain: plan.reads().iter().any(|read| matches!(read, Read::Hops | Read::Origin))
+            || lifetimes.mentions().contains(&Mention::Chain),
+        callers: Callers::new(directory, vocabulary.types, indexes, common, methods.len()),
+        methods,
         names: names(statements),
         size: Size { all: statements.len(), applicable: count },
         limits: Limits { allow: sources.limit_millis, deny: sources.deny_limit_millis },
         errors: ErrorLog::default(),
+        lifetimes,
         plan,
         warnings,
     })
@@ -254,6 +286,7 @@ fn applicable(
     let service = directory.service().clone();
     let target = Target { vocabulary, service_groups: directory.groups(&service), service };
     let shapes: Vec<&Shape> = vocabulary.methods.values().map(|method| method.context.as_ref()).collect();
+    let has_time = shapes.iter().any(|shape| shape.has_time());
     let mut found = Applicable::default();
     let (mut workloads, mut strangers) = (Builder::default(), Builder::default());
     for statement in statements {
@@ -262,14 +295,25 @@ fn applicable(
         if scope.is_none() && strange.is_none() {
             continue;
         }
-        match &statement.conditions {
-            Conditions::Absent => {}
-            Conditions::Known(policy) => found.reads.add(policy, &shapes),
-            Conditions::Opaque => found.reads.everything(&shapes),
-        }
+        let mut reads = Reads::default();
+        let times = match &statement.conditions {
+            Conditions::Absent => TimeUses::default(),
+            Conditions::Known(policy) => {
+                reads.add(policy, &shapes);
+                time_uses(policy, has_time)
+            }
+            Conditions::Opaque => {
+                reads.everything(&shapes);
+                TimeUses::unknown()
+            }
+        };
+        reads.facts.add(&times.reads);
+        found.reads.join(&reads);
+        found.warnings.extend(times.other_use.iter().map(|other_use| keeps_nothing(statement, other_use)));
+        found.times.push((statement.policy.id().clone(), times));
         found.judge_unverified |= strange.is_some() && statement.policy.effect() == Effect::Permit;
-        scope.map_or(Ok(()), |scope| workloads.add(&statement.policy, scope))?;
-        strange.map_or(Ok(()), |scope| strangers.add(&statement.policy, scope))?;
+        scope.map_or(Ok(()), |scope| workloads.add(&statement.policy, &reads.facts, scope))?;
+        strange.map_or(Ok(()), |scope| strangers.add(&statement.policy, &reads.facts, scope))?;
         found.count += 1;
     }
     Ok(Applicable { index: workloads.build(), strangers: strangers.build(), ..found })
@@ -286,12 +330,13 @@ fn common(directory: &Directory, reads: &Reads) -> Result<Entities, Unexpected> 
     directory.common(named)
 }
 
-fn methods(vocabulary: &Vocabulary, reads: &[Read]) -> HashMap<Box<str>, Method> {
-    let method = |method: &super::vocabulary::Method| Method {
-        action: method.action.clone(),
-        context: method.context.only(reads),
-    };
-    vocabulary.methods.iter().map(|(name, known)| (name.clone(), method(known))).collect()
+fn methods(vocabulary: &Vocabulary, reads: &[Read], mentions: &BTreeSet<Mention>) -> HashMap<Box<str>, Method> {
+    let numbered = vocabulary.methods.iter().enumerate();
+    let method = numbered.map(|(number, (name, known))| {
+        let (action, context) = (known.action.clone(), known.context.only(reads, mentions));
+        (name.clone(), Method { number, is_connection: **name == *CONNECTION, action, context })
+    });
+    method.collect()
 }
 
 fn names(statements: &[Statement<'_>]) -> HashMap<cedar_policy::PolicyId, Name> {

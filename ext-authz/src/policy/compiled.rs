@@ -7,21 +7,27 @@ use authz_core::{
     facts::Unverified,
     gate::{Admitted, Principal},
     plan::{Plan, PolicyDigest},
+    reading::Reading,
     reason::Reason,
     time::Timestamp,
 };
-use cedar_policy::{EntityUid, PolicyId, Request};
+use cedar_policy::{Entities, EntityUid, PolicyId, Request};
 
-use self::{callers::Callers, error_log::ErrorLog};
+use self::{
+    callers::{CallerView, Callers},
+    error_log::ErrorLog,
+};
 use super::{
     context,
     evaluation::{Findings, evaluate},
-    problem::Problem,
+    lifetime::{Lifetime, Lifetimes, Mention},
+    problem::{Problem, Unexpected},
     shape::Shape,
     vocabulary::CONNECTION,
 };
 
 pub(super) mod callers;
+mod credentials;
 pub(super) mod error_log;
 
 /// Policies in force: checked, indexed, and with the plan of what they read.
@@ -38,11 +44,29 @@ pub struct CompiledPolicies {
     pub(super) size: Size,
     pub(super) warnings: Vec<Problem>,
     pub(super) limits: Limits,
+    pub(super) lifetimes: Lifetimes,
     pub(super) errors: ErrorLog,
+}
+
+/// What policies are asked about one request.
+pub struct Question<'p> {
+    asked: Result<(&'p Method, Arc<CallerView>), Reason>,
+    reading: Arc<Reading>,
+}
+
+impl Question<'_> {
+    /// How the facts of the request become a key.
+    pub fn reading(&self) -> &Arc<Reading> {
+        &self.reading
+    }
 }
 
 /// How requests with one method are asked about.
 pub(super) struct Method {
+    /// Its place among all.
+    pub number: usize,
+    /// Whether it stands for connections.
+    pub is_connection: bool,
     pub action: EntityUid,
     /// Only what is in the key: what is not there can't make a cached decision differ from a fresh one.
     pub context: Shape,
@@ -68,8 +92,22 @@ pub(super) struct Size {
     pub applicable: usize,
 }
 
-/// A verdict's reason and who determined it.
-type Judgement = (Reason, Arc<[Arc<str>]>);
+/// An admitted request, the moment of its decision, and how old the view of the log then is, in milliseconds.
+#[derive(Copy, Clone)]
+struct Asking<'a> {
+    admitted: &'a Admitted<'a>,
+    now: Timestamp,
+    view_age: i64,
+}
+
+/// What policies say.
+struct Judgement {
+    reason: Reason,
+    /// Who determined it.
+    policies: Arc<[Arc<str>]>,
+    /// The first moment at which they may say something else, though nothing changes but the time.
+    holds_until: Timestamp,
+}
 
 impl CompiledPolicies {
     /// How facts become a key under these policies.
@@ -107,16 +145,55 @@ impl CompiledPolicies {
         &self.warnings
     }
 
+    /// Which policies bound the lifetime of decisions, by name, and by which comparisons of facts of time; sorted.
+    pub fn lifetime_bounds(&self) -> Vec<(Arc<str>, Arc<str>)> {
+        let named = |id| self.names.get(id).map(|name| Arc::clone(&name.text));
+        let bounds = self.lifetimes.bounds();
+        let mut bounds: Vec<_> = bounds.filter_map(|(id, test)| Some((named(id)?, Arc::clone(&test.text)))).collect();
+        bounds.sort_unstable();
+        bounds
+    }
+
+    /// What policies are to be asked about an admitted request, and how its facts become a key. Allocates nothing for a caller
+    /// that asked before.
+    pub fn question<'p>(&'p self, admitted: &Admitted<'_>) -> Question<'p> {
+        let unasked = |reason| Question { asked: Err(reason), reading: Arc::default() };
+        let is_connection = admitted.http().is_none();
+        if is_connection && !self.permits_connections {
+            return unasked(Reason::NoPermit);
+        }
+        let operation = admitted.http().map_or(CONNECTION, |http| http.method);
+        let Some(method) = self.methods.get(operation) else { return unasked(Reason::MethodUnknown) };
+        match self.callers.of(admitted) {
+            Ok(caller) => Question { reading: caller.reading(method), asked: Ok((method, caller)) },
+            Err(error) => unasked(internal("caller", &*error)),
+        }
+    }
+
     /// Decides an admitted request while the view of the log is as it should be. It holds until the limit of the
-    /// configuration, and not beyond the caller's credential.
+    /// configuration, not beyond the caller's credential, and not beyond the moment at which a policy that looks at the
+    /// time may say something else.
     pub fn evaluate(&self, admitted: &Admitted<'_>, id: DecisionId, now: Timestamp) -> Decision {
         self.evaluate_on_view(admitted, id, now, 0)
     }
 
-    /// As [`CompiledPolicies::evaluate`], on a view of the log that is `view_age` milliseconds old. Unless that is 0 it
-    /// must not be reused: no key holds it.
+    /// As [`CompiledPolicies::evaluate`], on a view of the log that is `view_age` milliseconds old; see
+    /// [`CompiledPolicies::answer`].
     pub fn evaluate_on_view(&self, admitted: &Admitted<'_>, id: DecisionId, now: Timestamp, view_age: i64) -> Decision {
-        let (reason, policies) = self.judge(admitted, now, view_age);
+        self.answer(&self.question(admitted), admitted, id, now, view_age)
+    }
+
+    /// Decides what was [asked](Self::question) about the same request, on a view of the log that is `view_age` milliseconds
+    /// old. Unless that is 0 it must not be reused: no key holds it.
+    pub fn answer(
+        &self,
+        question: &Question<'_>,
+        admitted: &Admitted<'_>,
+        id: DecisionId,
+        now: Timestamp,
+        view_age: i64,
+    ) -> Decision {
+        let Judgement { reason, policies, holds_until } = self.judge(question, Asking { admitted, now, view_age });
         let caller = match admitted.principal() {
             Principal::Unverified(unverified) => return decide_unverified(unverified, id, reason, policies),
             Principal::Workload(caller) => caller,
@@ -126,61 +203,71 @@ impl CompiledPolicies {
             Reason::Permit => self.limits.allow,
             _ => self.limits.deny,
         };
-        let holds_until = now.saturating_add_millis(limit).min(caller.credential().not_after());
+        let holds_until = holds_until.min(now.saturating_add_millis(limit)).min(caller.credential().not_after());
         match reason {
             Reason::Permit => Decision::allow(id, policies, holds_until),
             denial => Decision::deny(id, denial, policies, holds_until),
         }
     }
 
-    fn judge(&self, admitted: &Admitted<'_>, now: Timestamp, view_age: i64) -> Judgement {
-        let is_connection = admitted.http().is_none();
-        if is_connection && !self.permits_connections {
+    fn judge(&self, question: &Question<'_>, asking: Asking<'_>) -> Judgement {
+        let (method, caller) = match &question.asked {
+            Ok((method, caller)) => (*method, caller),
+            Err(reason) => return nobody(*reason),
+        };
+        let candidates = || caller.candidates(method).map(|it| &it.policies);
+        if candidates().next().is_none() {
             return nobody(Reason::NoPermit);
         }
-        let operation = admitted.http().map_or(CONNECTION, |http| http.method);
-        let Some(method) = self.methods.get(operation) else { return nobody(Reason::MethodUnknown) };
-        let caller = match self.callers.of(admitted, self.reads_chain) {
-            Ok(caller) => caller,
-            Err(error) => return internal("caller", &*error),
-        };
-        let mut candidates =
-            caller.policies.iter().flat_map(|bucket| bucket.of_action(&method.action, is_connection)).peekable();
-        if candidates.peek().is_none() {
-            return nobody(Reason::NoPermit);
+        let lifetime = self.lifetimes.of(candidates());
+        match self.cedar_request(question, method, caller, asking, &lifetime) {
+            Ok((request, entities)) => {
+                let judgement = self.conclude(evaluate(candidates(), &request, &entities), asking.now);
+                Judgement { holds_until: lifetime.holds_until(asking.admitted, asking.now), ..judgement }
+            }
+            Err(error) => nobody(internal("request", &*error)),
         }
-        let source = context::Source { admitted, types: self.callers.types(), view_age };
-        let context = match context::build(&method.context, source) {
-            Ok(context) => context,
-            Err(error) => return internal("context", &error),
-        };
-        match Request::new(caller.uid.clone(), method.action.clone(), self.service.clone(), context, None) {
-            Ok(request) => self.conclude(evaluate(candidates, &request, &caller.entities), now),
-            Err(error) => internal("request", &error),
+    }
+
+    /// The request as Cedar sees it, with every entity that it can touch.
+    fn cedar_request(
+        &self,
+        question: &Question<'_>,
+        method: &Method,
+        caller: &Arc<CallerView>,
+        Asking { admitted, now, view_age }: Asking<'_>,
+        lifetime: &Lifetime<'_>,
+    ) -> Result<(Request, Entities), Arc<Unexpected>> {
+        let (types, zone) = (self.callers.types(), self.lifetimes.zone());
+        let source = context::Source { admitted, types, reading: &question.reading, now, zone, view_age };
+        let context = context::build(&method.context, source)?;
+        let hops = admitted.facts().chain.hops();
+        let with_hops = (self.reads_chain && !hops.is_empty()).then(|| self.callers.with_hops(caller, hops));
+        let mut entities = with_hops.transpose()?.as_ref().unwrap_or(caller).entities.clone();
+        if lifetime.mentions(Mention::Credential) {
+            let chain = lifetime.mentions(Mention::Chain);
+            entities = self.callers.with_credentials(entities, admitted, now, chain)?;
         }
+        let request = Request::new(caller.uid.clone(), method.action.clone(), self.service.clone(), context, None);
+        Ok((request.map_err(Unexpected::of)?, entities))
     }
 
     /// How many policies a request is evaluated against.
     #[cfg(test)]
     pub(super) fn candidates(&self, admitted: &Admitted<'_>) -> usize {
-        let caller = self.callers.of(admitted, false).unwrap();
-        let action = &self.methods[admitted.http().unwrap().method].action;
-        caller
-            .policies
-            .iter()
-            .flat_map(|bucket| bucket.of_action(action, false))
-            .map(cedar_policy::PolicySet::num_of_policies)
-            .sum()
+        let caller = self.callers.of(admitted).unwrap();
+        let method = &self.methods[admitted.http().unwrap().method];
+        caller.candidates(method).map(|it| it.policies.num_of_policies()).sum()
     }
 
     fn conclude(&self, findings: Findings, now: Timestamp) -> Judgement {
         match findings {
-            Findings::Forbidden(ids) => (Reason::Forbid, self.names(ids.iter())),
+            Findings::Forbidden(ids) => judgement(Reason::Forbid, self.names(ids.iter())),
             Findings::Failed(failures) => {
                 self.errors.report(&failures, now);
-                (Reason::PolicyError, self.names(failures.iter().map(|(id, _)| id)))
+                judgement(Reason::PolicyError, self.names(failures.iter().map(|(id, _)| id)))
             }
-            Findings::Permitted(ids) => (Reason::Permit, self.names(ids.iter())),
+            Findings::Permitted(ids) => judgement(Reason::Permit, self.names(ids.iter())),
             Findings::Silent => nobody(Reason::NoPermit),
         }
     }
@@ -202,11 +289,15 @@ fn decide_unverified(unverified: &Unverified, id: DecisionId, reason: Reason, po
     }
 }
 
-fn nobody(reason: Reason) -> Judgement {
-    (reason, Arc::from([]))
+fn judgement(reason: Reason, policies: Arc<[Arc<str>]>) -> Judgement {
+    Judgement { reason, policies, holds_until: Timestamp::NEVER }
 }
 
-fn internal(what: &str, error: &dyn std::error::Error) -> Judgement {
+fn nobody(reason: Reason) -> Judgement {
+    judgement(reason, Arc::from([]))
+}
+
+fn internal(what: &str, error: &dyn std::error::Error) -> Reason {
     tracing::error!(%error, "request denied: its {what} could not be built");
-    nobody(Reason::Internal)
+    Reason::Internal
 }

@@ -6,10 +6,13 @@ use authz_core::{
     facts::{HeaderValue, Http},
     gate::Admitted,
     plan::Read,
+    reading::Reading,
+    time::Timestamp,
 };
 use cedar_policy::{Context, RestrictedExpression};
 
 use super::{
+    lifetime::{Mention, TimeZone, datetime, millis, minute, weekday},
     problem::Unexpected,
     shape::{Fact, Shape},
     vocabulary::Types,
@@ -20,6 +23,12 @@ use super::{
 pub(super) struct Source<'a> {
     pub admitted: &'a Admitted<'a>,
     pub types: &'a Types,
+    /// What is in the key: only that may be seen.
+    pub reading: &'a Reading,
+    /// When it is; whoever reuses the decision must know until when it holds.
+    pub now: Timestamp,
+    /// Where `context.clock` hangs.
+    pub zone: &'a TimeZone,
     /// Milliseconds; 0 in every decision that may be reused.
     pub view_age: i64,
 }
@@ -51,16 +60,21 @@ fn value(shape: &Shape, source: Source<'_>) -> Result<Option<RestrictedExpressio
     }
 }
 
-fn fact_value(fact: &Fact, Source { admitted, types, view_age }: Source<'_>) -> Option<RestrictedExpression> {
+fn fact_value(fact: &Fact, source: Source<'_>) -> Option<RestrictedExpression> {
+    let Source { admitted, types, reading, view_age, .. } = source;
     let read = match fact {
         Fact::ViewAge => return Some(RestrictedExpression::new_long(view_age)),
+        Fact::Time(fact) => return time_value(*fact, source),
         Fact::Method => return admitted.http().map(|http| text(http.method)),
-        Fact::Read(read) => read,
+        Fact::Read(read) if reading.has(read) => read,
+        Fact::Read(_) => return None,
     };
     let (facts, chain) = (admitted.facts(), admitted.facts().chain);
     match read {
         Read::DestinationIp => facts.destination.map(|to| address(to.ip())),
         Read::DestinationPort => facts.destination.map(|to| RestrictedExpression::new_long(to.port().into())),
+        // What a key holds of credentials, their workloads have.
+        Read::CredentialLifetime | Read::CredentialNotAfter | Read::CredentialNotBefore | Read::HopCredentials => None,
         Read::HopCount => Some(RestrictedExpression::new_long(i64::try_from(chain.count()).unwrap_or(i64::MAX))),
         Read::Hops => Some(workloads(admitted, types)),
         Read::HopsComplete => Some(RestrictedExpression::new_bool(chain.is_complete())),
@@ -70,6 +84,17 @@ fn fact_value(fact: &Fact, Source { admitted, types, view_age }: Source<'_>) -> 
         Read::Header(_) | Read::Host | Read::Path | Read::Protocol | Read::Query | Read::Scheme => {
             admitted.http().and_then(|http| http_value(read, http))
         }
+    }
+}
+
+fn time_value(fact: Mention, Source { now, zone, .. }: Source<'_>) -> Option<RestrictedExpression> {
+    let offset = || zone.offset_millis(now);
+    match fact {
+        Mention::Now => Some(RestrictedExpression::new_datetime(datetime(now))),
+        Mention::Minute => Some(RestrictedExpression::new_long(minute(millis(now), offset()))),
+        Mention::Weekday => Some(RestrictedExpression::new_long(weekday(millis(now), offset()))),
+        // Credentials belong to workloads.
+        _ => None,
     }
 }
 

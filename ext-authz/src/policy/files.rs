@@ -8,6 +8,7 @@ use std::{
 use super::{
     compile::compile,
     compiled::CompiledPolicies,
+    lifetime::TimeZone,
     problem::InvalidPolicies,
     source::{Source, Sources},
 };
@@ -29,6 +30,8 @@ pub struct PolicyFiles {
     pub deny_limit_millis: u64,
     /// Whether paths with parameters (`;`) are refused.
     pub refuse_path_parameters: bool,
+    /// Where `context.clock` hangs.
+    pub time_zone: TimeZone,
 }
 
 /// Why there is no policy set.
@@ -97,6 +100,7 @@ fn read(files: &PolicyFiles) -> Result<Sources, PolicyError> {
         limit_millis: files.limit_millis,
         deny_limit_millis: files.deny_limit_millis,
         refuse_path_parameters: files.refuse_path_parameters,
+        time_zone: files.time_zone.clone(),
     };
     if unreadable.is_empty() { Ok(sources) } else { Err(PolicyError::Unreadable(unreadable)) }
 }

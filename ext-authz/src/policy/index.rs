@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use authz_core::reading::Uses;
 use cedar_policy::{Effect, EntityUid, Policy, PolicySet};
 
 use super::{
@@ -20,10 +21,19 @@ pub(super) struct Index {
 /// Policies with the same constraint on the caller.
 #[derive(Default)]
 pub(super) struct ByAction {
-    any: PolicySet,
+    any: Candidates,
     /// Those of `any` that are about connections too: a `permit` for any action is one for HTTP requests.
-    any_forbids: PolicySet,
-    of: HashMap<EntityUid, PolicySet>,
+    any_forbids: Candidates,
+    of: HashMap<EntityUid, Candidates>,
+}
+
+/// Policies that meet the same requests.
+#[derive(Default)]
+pub(super) struct Candidates {
+    /// The policies.
+    pub policies: PolicySet,
+    /// How they use facts.
+    pub facts: Uses,
 }
 
 /// Puts policies into buckets.
@@ -33,17 +43,17 @@ pub(super) struct Builder {
 }
 
 impl Builder {
-    /// Adds a policy under its scope.
-    pub fn add(&mut self, policy: &Policy, scope: Scope) -> Result<(), Unexpected> {
+    /// Adds a policy that uses `facts` under its scope.
+    pub fn add(&mut self, policy: &Policy, facts: &Uses, scope: Scope) -> Result<(), Unexpected> {
         let bucket = self.buckets.entry(scope.callers).or_default();
         match scope.actions {
             Actions::Any => {
                 let forbids = policy.effect() == Effect::Forbid;
-                if forbids { add(&mut bucket.any_forbids, policy) } else { Ok(()) }?;
-                add(&mut bucket.any, policy)
+                if forbids { bucket.any_forbids.add(policy, facts) } else { Ok(()) }?;
+                bucket.any.add(policy, facts)
             }
             Actions::Of(actions) => {
-                actions.into_iter().try_for_each(|action| add(bucket.of.entry(action).or_default(), policy))
+                actions.into_iter().try_for_each(|action| bucket.of.entry(action).or_default().add(policy, facts))
             }
         }
     }
@@ -63,8 +73,11 @@ impl Builder {
     }
 }
 
-fn add(policies: &mut PolicySet, policy: &Policy) -> Result<(), Unexpected> {
-    policies.add(policy.clone()).map_err(Unexpected::of)
+impl Candidates {
+    fn add(&mut self, policy: &Policy, facts: &Uses) -> Result<(), Unexpected> {
+        self.facts.add(facts);
+        self.policies.add(policy.clone()).map_err(Unexpected::of)
+    }
 }
 
 impl Index {
@@ -83,12 +96,12 @@ impl Index {
 
 impl ByAction {
     /// The policies that can match this action; whether that is a connection or an HTTP request, the caller knows.
-    pub fn of_action(&self, action: &EntityUid, is_connection: bool) -> impl Iterator<Item = &PolicySet> {
+    pub fn of_action(&self, action: &EntityUid, is_connection: bool) -> impl Iterator<Item = &Candidates> {
         let any = if is_connection { &self.any_forbids } else { &self.any };
-        [Some(any), self.of.get(action)].into_iter().flatten().filter(|policies| !policies.is_empty())
+        [Some(any), self.of.get(action)].into_iter().flatten().filter(|it| !it.policies.is_empty())
     }
 
     fn is_empty(&self) -> bool {
-        self.any.is_empty() && self.of.is_empty()
+        self.any.policies.is_empty() && self.of.is_empty()
     }
 }

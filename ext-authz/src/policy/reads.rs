@@ -1,17 +1,23 @@
-//! What the conditions of policies read: attributes of the context, and entities named in them. It judges nothing.
+//! What the conditions of policies read and how: attributes of the context, and entities named in them. It judges nothing.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 
-use authz_core::plan::Read;
+use authz_core::{
+    plan::Read,
+    reading::{Test, Uses},
+};
 use cedar_policy::pst::{self, BinaryOp, Clause, Expr, Literal, Var};
 
-use super::shape::Shape;
+use super::{
+    constants::{Constant, comparison, pattern, version_tests},
+    shape::{Fact, Shape},
+};
 
 /// What some policies read.
-#[derive(Default, Debug)]
+#[derive(Clone, Default, Debug)]
 pub(super) struct Reads {
-    /// Facts of the request.
-    pub facts: BTreeSet<Read>,
+    /// Facts of the request, and how they are used.
+    pub facts: Uses,
     /// Entities by literal, as type and id, whose attributes, tags or groups may be looked at.
     pub entities: HashSet<(String, String)>,
     /// Whether there was an expression of a kind we don't know, so that any entity may be looked at.
@@ -46,9 +52,20 @@ impl Reads {
         }
     }
 
+    /// Adds what others read.
+    pub fn join(&mut self, others: &Self) {
+        self.facts.add(&others.facts);
+        self.entities.extend(others.entities.iter().cloned());
+        self.opaque |= others.opaque;
+        self.depth = self.depth.max(others.depth);
+    }
+
     fn visit<'e>(&mut self, expression: &'e Expr, used: Use, shapes: &[&Shape], parts: &mut Vec<(&'e Expr, Use)>) {
         if let Some(path) = context_path(expression) {
             return self.read(&path, shapes);
+        }
+        if self.test(expression, shapes) {
+            return;
         }
         match expression {
             Expr::Literal(literal) => self.literal(literal, used),
@@ -78,6 +95,35 @@ impl Reads {
         }
     }
 
+    /// Notes a test of a fact against constants, if `expression` is nothing but one. Its outcome then rests on the test and on
+    /// whether the fact is there, and on nothing else.
+    fn test(&mut self, expression: &Expr, shapes: &[&Shape]) -> bool {
+        let found = match expression {
+            Expr::Like { expr, pattern: elements } => context_path(expr).zip(Some(vec![pattern(elements)])),
+            Expr::UnaryOp { op, expr } => context_path(expr).zip(version_tests(*op)),
+            Expr::BinaryOp { op, left, right } => binary_tests(*op, left, right),
+            _ => None,
+        };
+        let Some((path, tests)) = found else { return false };
+        let mut facts = Vec::new();
+        for part in shapes.iter().filter_map(|shape| shape.part(&path)) {
+            let Shape::Fact(fact) = part else { return false };
+            match fact {
+                // What is read through a workload rests on more than its identity.
+                Fact::Read(Read::Origin) if path.len() > 1 => return false,
+                Fact::Read(read) => facts.push(read),
+                Fact::Method | Fact::ViewAge | Fact::Time(_) => {}
+            }
+        }
+        for read in facts {
+            self.facts.presence(read.clone());
+            for test in &tests {
+                self.facts.test(read.clone(), test.clone());
+            }
+        }
+        true
+    }
+
     fn literal(&mut self, literal: &Literal, used: Use) {
         if let (Literal::EntityUID(uid), Use::Value) = (literal, used) {
             self.entities.insert((uid.ty.to_string(), uid.eid.to_string()));
@@ -86,7 +132,7 @@ impl Reads {
 
     fn read(&mut self, path: &[&str], shapes: &[&Shape]) {
         for part in shapes.iter().filter_map(|shape| shape.part(path)) {
-            self.facts.extend(part.reads());
+            part.reads().into_iter().for_each(|read| self.facts.whole(read));
         }
     }
 
@@ -95,8 +141,11 @@ impl Reads {
         for attribute in attributes {
             path.push(attribute);
             for part in shapes.iter().filter_map(|shape| shape.part(&path)) {
-                if matches!(part, Shape::Fact(_)) {
-                    self.facts.extend(part.reads());
+                match part {
+                    // Behind a workload it is asked what that has.
+                    Shape::Fact(Fact::Read(Read::Origin)) if path.len() > 1 => self.facts.whole(Read::Origin),
+                    Shape::Fact(_) => part.reads().into_iter().for_each(|read| self.facts.presence(read)),
+                    Shape::Record(_) => {}
                 }
             }
         }
@@ -106,6 +155,15 @@ impl Reads {
     pub fn everything(&mut self, shapes: &[&Shape]) {
         self.read(&[], shapes);
         self.opaque = true;
+    }
+}
+
+/// The fact that `left op right` tests, and the tests, if it is a fact and a constant.
+fn binary_tests<'e>(op: BinaryOp, left: &'e Expr, right: &'e Expr) -> Option<(Vec<&'e str>, Vec<Test>)> {
+    match (context_path(left), context_path(right)) {
+        (Some(path), None) => Some((path, comparison(op, &Constant::of(right)?, true)?)),
+        (None, Some(path)) => Some((path, comparison(op, &Constant::of(left)?, false)?)),
+        _ => None,
     }
 }
 

@@ -1,10 +1,11 @@
 //! What `countersign policy validate` says about a policy set; it prints nothing itself.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use serde::Serialize;
 
 use super::{
+    compiled::CompiledPolicies,
     control::ControlFiles,
     files::{PolicyError, PolicyFiles, load},
     problem::Problem,
@@ -42,8 +43,20 @@ pub struct Summary {
     pub applicable: usize,
     /// Facts that enter the cache key, besides caller and method.
     pub reads: Vec<String>,
+    /// Comparisons of facts of time: a decision holds until one of those that can match it comes out otherwise.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lifetime_bounds: Vec<LifetimeBound>,
     /// SHA-256 of everything that can change a decision, in hexadecimal.
     pub digest: String,
+}
+
+/// What bounds the lifetime of decisions.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct LifetimeBound {
+    /// The policy.
+    pub policy: String,
+    /// The comparison in it.
+    pub test: String,
 }
 
 /// Checks policy files as `serve` would load them. Blocks, so not for async threads.
@@ -54,6 +67,7 @@ pub fn report(files: &PolicyFiles) -> Report {
                 policies: compiled.len(),
                 applicable: compiled.applicable(),
                 reads: compiled.plan().reads().iter().map(ToString::to_string).collect(),
+                lifetime_bounds: lifetime_bounds(&compiled),
                 digest: compiled.digest().to_string(),
             };
             Report {
@@ -80,6 +94,12 @@ pub fn report_control(files: &ControlFiles) -> Report {
         },
         Err(error) => refused(error),
     }
+}
+
+fn lifetime_bounds(compiled: &CompiledPolicies) -> Vec<LifetimeBound> {
+    let bound =
+        |(policy, test): (Arc<str>, Arc<str>)| LifetimeBound { policy: policy.to_string(), test: test.to_string() };
+    compiled.lifetime_bounds().into_iter().map(bound).collect()
 }
 
 fn refused(error: PolicyError) -> Report {
@@ -117,6 +137,9 @@ impl fmt::Display for Summary {
         let reads = if self.reads.is_empty() { "nothing".to_owned() } else { self.reads.join(", ") };
         writeln!(f, "valid: {} policies, {} of them for this service", self.policies, self.applicable)?;
         writeln!(f, "reads, besides caller and method: {reads}")?;
+        for LifetimeBound { policy, test } in &self.lifetime_bounds {
+            writeln!(f, "decisions end when `{test}` changes (policy {policy:?})")?;
+        }
         write!(f, "digest: {}", self.digest)
     }
 }

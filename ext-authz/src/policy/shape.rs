@@ -1,9 +1,11 @@
 //! Which facts a schema lets policies see as `context`, as a tree; it holds no request.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use authz_core::plan::Read;
 use serde_json::Value;
+
+use super::lifetime::Mention;
 
 /// A part of the context record.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -21,6 +23,8 @@ pub(super) enum Fact {
     Method,
     /// How old the view of the log is: 0 in every decision that may be reused.
     ViewAge,
+    /// What the passing of time changes: in no key, it bounds the lifetime of the decision.
+    Time(Mention),
     /// A fact that is only in the key if it is read.
     Read(Read),
 }
@@ -62,21 +66,42 @@ impl Shape {
     /// Every fact in this part that is in the key only if read.
     pub fn reads(&self) -> Vec<Read> {
         match self {
-            Self::Fact(Fact::Method | Fact::ViewAge) => Vec::new(),
+            Self::Fact(Fact::Method | Fact::ViewAge | Fact::Time(_)) => Vec::new(),
             Self::Fact(Fact::Read(read)) => vec![read.clone()],
             Self::Record(attributes) => attributes.values().flat_map(Self::reads).collect(),
         }
     }
 
-    /// The same tree without the facts that are not among `reads`.
-    pub fn only(&self, reads: &[Read]) -> Self {
+    /// Whether any fact in this part is one of time.
+    pub fn has_time(&self) -> bool {
+        match self {
+            Self::Fact(fact) => matches!(fact, Fact::Time(_)),
+            Self::Record(attributes) => attributes.values().any(Self::has_time),
+        }
+    }
+
+    /// The same tree without the facts that are not among `reads`, and those of time that are not among `mentions`.
+    pub fn only(&self, reads: &[Read], mentions: &BTreeSet<Mention>) -> Self {
         let Self::Record(attributes) = self else { return self.clone() };
         let kept = attributes.iter().filter(|(_, shape)| match shape {
             Self::Fact(Fact::Read(read)) => reads.contains(read),
+            Self::Fact(Fact::Time(fact)) => mentions.contains(fact),
             Self::Fact(Fact::Method | Fact::ViewAge) | Self::Record(_) => true,
         });
-        Self::Record(kept.map(|(attribute, shape)| (attribute.clone(), shape.only(reads))).collect())
+        Self::Record(kept.map(|(attribute, shape)| (attribute.clone(), shape.only(reads, mentions))).collect())
     }
+}
+
+/// Whether `declared` is a record with exactly these attributes, each always there.
+pub(super) fn is_record_of(declared: &Value, common: &dyn Fn(&str) -> Option<Value>, members: &[(&str, &str)]) -> bool {
+    let declared = resolve(declared, common);
+    let Some(attributes) = declared.get("attributes").and_then(Value::as_object) else { return false };
+    let is_member = |(name, kind): &(&str, &str)| {
+        let Some(declared) = attributes.get(*name) else { return false };
+        let always = declared.get("required") != Some(&Value::Bool(false));
+        always && kind_of(&resolve(declared, common), common).as_deref() == Some(kind)
+    };
+    attributes.len() == members.len() && members.iter().all(is_member)
 }
 
 /// What stands at a path of the context.
@@ -89,8 +114,13 @@ fn known(path: &[&str]) -> Option<Known> {
     let of = |read, kind| Some(Known::Fact { fact: Fact::Read(read), kind, always: true });
     let always = |read| of(read, "String");
     let at_times = |read, kind| Some(Known::Fact { fact: Fact::Read(read), kind, always: false });
+    let time = |fact, kind| Some(Known::Fact { fact: Fact::Time(fact), kind, always: true });
     match path {
-        [] | ["destination" | "hops" | "http" | "source" | "tls"] | ["http", "headers"] => Some(Known::Record),
+        [] | ["clock" | "destination" | "hops" | "http" | "source" | "tls"] | ["http", "headers"] => {
+            Some(Known::Record)
+        }
+        ["clock", "minute"] => time(Mention::Minute, "Long"),
+        ["clock", "weekday"] => time(Mention::Weekday, "Long"),
         ["destination", "ip"] => at_times(Read::DestinationIp, "ipaddr"),
         ["destination", "port"] => at_times(Read::DestinationPort, "Long"),
         ["hops", "complete"] => of(Read::HopsComplete, "Bool"),
@@ -104,6 +134,7 @@ fn known(path: &[&str]) -> Option<Known> {
         ["http", "scheme"] => always(Read::Scheme),
         ["http", "protocol"] => always(Read::Protocol),
         ["http", "headers", name] => at_times(Read::Header((*name).into()), "String"),
+        ["now"] => time(Mention::Now, "datetime"),
         ["source", "ip"] => at_times(Read::SourceIp, "ipaddr"),
         ["view_age"] => Some(Known::Fact { fact: Fact::ViewAge, kind: "Long", always: true }),
         ["tls", "sni"] => at_times(Read::Sni, "String"),

@@ -3,6 +3,8 @@
 use authz_core::plan::PolicyDigest;
 use sha2::{Digest, Sha256};
 
+use super::lifetime::TimeZone;
+
 /// The ingredients of a policy set. Equal sources decide equally.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Sources {
@@ -20,6 +22,8 @@ pub struct Sources {
     pub deny_limit_millis: u64,
     /// Whether paths with parameters (`;`) are refused.
     pub refuse_path_parameters: bool,
+    /// Where `context.clock` hangs.
+    pub time_zone: TimeZone,
 }
 
 /// A named text.
@@ -32,7 +36,7 @@ pub struct Source {
 }
 
 /// Raised when the meaning of unchanged sources changes: facts, matching, merging of results.
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 
 impl Sources {
     /// SHA-256 over everything that can change a decision; `schema` is the schema in force.
@@ -48,6 +52,7 @@ impl Sources {
         put(&mut hash, schema);
         put(&mut hash, self.entities.as_ref().map_or("", |entities| &entities.text));
         put(&mut hash, &self.service);
+        put(&mut hash, self.time_zone.name());
         PolicyDigest(hash.finalize().into())
     }
 }
@@ -72,13 +77,14 @@ mod tests {
             limit_millis: 1,
             deny_limit_millis: 2,
             refuse_path_parameters: false,
+            time_zone: TimeZone::utc(),
         }
     }
 
     #[test]
     fn every_ingredient_changes_the_digest() {
         let base = sources().digest("schema");
-        let changes: [fn(&mut Sources); 9] = [
+        let changes: [fn(&mut Sources); 10] = [
             |s| s.policies[0].name = "c".into(),
             |s| s.policies[0].text = "z".into(),
             |s| s.policies.swap(0, 1),
@@ -86,6 +92,7 @@ mod tests {
             |s| s.policies[0] = Source { name: "ax".into(), text: String::new() },
             |s| s.entities = None,
             |s| s.service = "t".into(),
+            |s| s.time_zone = TimeZone::parse("Europe/Berlin").unwrap(),
             |s| s.limit_millis = 9,
             |s| s.deny_limit_millis = 9,
         ];

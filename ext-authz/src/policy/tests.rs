@@ -7,6 +7,7 @@ mod decisions;
 mod differential;
 mod refusals;
 mod request;
+mod time;
 mod watching;
 
 use super::*;
@@ -21,6 +22,7 @@ fn sources(policies: &str) -> Sources {
         limit_millis: 60_000,
         deny_limit_millis: 5_000,
         refuse_path_parameters: false,
+        time_zone: TimeZone::utc(),
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 use self::schemas::Schemas;
 use super::{
     problem::{Problem, with_causes},
-    shape::{Misfit, Shape},
+    shape::{Misfit, Shape, is_record_of},
     source::Source,
 };
 
@@ -64,6 +64,13 @@ pub(super) struct Types {
 pub(super) const TRUST_DOMAIN: &str = "trust_domain";
 /// Attributes of a `Workload` that are filled in from its SPIFFE ID.
 pub(super) const PATH: &str = "path";
+
+/// The attribute of a `Workload` that is filled in from its certificate, for each request.
+pub(super) const CREDENTIAL: &str = "credential";
+
+/// What a credential says.
+const CREDENTIAL_MEMBERS: &[(&str, &str)] =
+    &[("age", "duration"), ("expires_in", "duration"), ("lifetime", "duration")];
 
 /// The action of a TCP connection. No HTTP method can be called so: a colon is in no token (RFC 9110 §5.6.2).
 pub(super) const CONNECTION: &str = "tcp:connect";
@@ -145,6 +152,11 @@ fn workload_attributes(json: &Value, source: &Source, problems: &mut Vec<Problem
             let message = format!(
                 "attribute {name} of Workload is required, but callers that the entities file does not name have none; declare it as `{name}?`"
             );
+            problems.push(Problem::mention(source, name, message));
+        }
+        let common = |name: &str| json.pointer("//commonTypes")?.get(name).cloned();
+        if name == CREDENTIAL && !is_record_of(declared, &common, CREDENTIAL_MEMBERS) {
+            let message = "attribute credential of Workload is filled in from its certificate; declare it as `credential?: { age: duration, lifetime: duration, expires_in: duration }`";
             problems.push(Problem::mention(source, name, message));
         }
     }

@@ -23,6 +23,9 @@ forbid (principal, action, resource)
 when { context.http.path like "/admin*" };
 "#;
 
+/// To be added to others: it uses the path in a way that makes a decision of each.
+pub const EACH_PATH: &str = r"forbid (principal, action, resource) when { context.http.path == context.http.host };";
+
 /// The caller that [`POLICIES`] let in.
 pub const CALLER: &str = "/ns/shop/sa/web";
 /// Who the sidecar is, where it needs to be somebody.

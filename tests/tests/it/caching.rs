@@ -24,15 +24,28 @@ async fn an_identical_request_is_answered_without_the_sidecar_and_a_different_on
     let reply = web.get("/orders/1").await.unwrap();
     assert_eq!(reply.status, StatusCode::OK);
     assert_eq!(asked(&mesh, &mut web, request("/orders/1")).await, 0.0, "again");
-    assert_eq!(asked(&mesh, &mut web, request("/orders/2")).await, 1.0, "another path, and policies read the path");
+    assert_eq!(
+        asked(&mesh, &mut web, request("/orders/2")).await,
+        0.0,
+        "another path that no policy tells from the first"
+    );
+    assert_eq!(asked(&mesh, &mut web, request("/admin")).await, 1.0, "a path that one does");
     assert_eq!(asked(&mesh, &mut cart, request("/orders/1")).await, 1.0, "another caller");
     assert_eq!(asked(&mesh, &mut web, method(Method::HEAD)).await, 1.0, "another method");
-    let tenant = |value: &str| with_header(request("/orders/1"), "x-tenant", value.as_bytes());
-    assert_eq!(asked(&mesh, &mut web, tenant("a")).await, 1.0, "a header that policies read");
-    assert_eq!(asked(&mesh, &mut web, tenant("a")).await, 0.0, "the same header again");
+    let with_tenant = |value: &str| with_header(request("/orders/1"), "x-tenant", value.as_bytes());
+    assert_eq!(
+        asked(&mesh, &mut web, with_tenant("a")).await,
+        0.0,
+        "a header that only policies for another caller read"
+    );
+    let mut tenant = mesh.client(&mesh.authority.issue("/tenant")).connect(Protocol::Http1).await.unwrap();
+    assert_eq!(asked(&mesh, &mut tenant, with_tenant("a")).await, 1.0, "that caller");
+    assert_eq!(asked(&mesh, &mut tenant, with_tenant("b")).await, 1.0, "another class of the header");
+    assert_eq!(asked(&mesh, &mut tenant, with_tenant("c")).await, 0.0, "the same class again");
+    assert_eq!(asked(&mesh, &mut tenant, request("/orders/1")).await, 1.0, "no header is a class, too");
     let unread = with_header(request("/orders/1"), "x-unread", b"anything");
     assert_eq!(asked(&mesh, &mut web, unread).await, 0.0, "a header that no policy reads");
-    mesh.envoy.until_stat(&stat_name(&mesh, "hits").await, 4).await;
+    mesh.envoy.until_stat(&stat_name(&mesh, "hits").await, 5).await;
 }
 
 fn method(method: Method) -> http::Request<http_body_util::Full<bytes::Bytes>> {

@@ -148,7 +148,7 @@ async fn while_the_store_takes_nothing_requests_meet_what_is_configured_and_all_
     for (conduct, expected) in [("deny", [false; 3]), ("cached", [true, false, true]), ("policy", [true, true, false])]
     {
         let section = format!("degraded: {{ store_unwritable: {conduct} }}");
-        let mesh = Mesh::build(Mode::ExtAuthz).policies(POLICIES).sections(&section).start().await;
+        let mesh = Mesh::build(Mode::ExtAuthz).policies(POLICIES).each_path().sections(&section).start().await;
         let web = mesh.authority.issue(CALLER);
         let get = async |mesh: &Mesh, path: &str| {
             mesh.client(&web).get(Protocol::Http1, path).await.unwrap().status == StatusCode::OK

@@ -15,7 +15,7 @@ async fn status(connection: &mut Connection, path: &str) -> StatusCode {
 #[tokio::test]
 async fn without_its_sidecar_a_filter_answers_from_memory_for_a_lease_and_then_denies() {
     let lease = Duration::from_secs(2);
-    let mut mesh = Mesh::build(Mode::Filter).lease("2s").start().await;
+    let mut mesh = Mesh::build(Mode::Filter).each_path().lease("2s").start().await;
     let web = mesh.authority.issue(CALLER);
     let mut connection = mesh.client(&web).connect(Protocol::Http2).await.unwrap();
     assert_eq!(status(&mut connection, "/known").await, StatusCode::OK);
@@ -97,7 +97,7 @@ async fn every_acknowledged_revocation_survives_a_kill_in_the_middle_of_many() {
 #[tokio::test]
 async fn a_stop_under_load_fails_no_request_of_the_drain() {
     for mode in Mode::ALL {
-        let mut mesh = Mesh::start(mode).await;
+        let mut mesh = Mesh::build(mode).each_path().start().await;
         let web = mesh.authority.issue(CALLER);
         let client = mesh.client(&web);
         let (stop, stopped) = tokio::sync::watch::channel(false);

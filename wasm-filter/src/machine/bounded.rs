@@ -34,6 +34,11 @@ impl<K: Hash + Eq + Clone, V> Bounded<K, V> {
         self.entries.get(key).map(|entry| &entry.value)
     }
 
+    /// The value under `key`, to be changed.
+    pub fn get_mut<Q: Hash + Equivalent<K> + ?Sized>(&mut self, key: &Q) -> Option<&mut V> {
+        self.entries.get_mut(key).map(|entry| &mut entry.value)
+    }
+
     /// Puts `value` under `key` and returns what had to go for it: the former value, or the oldest entry's.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         if let Some(entry) = self.entries.get_mut(&key) {

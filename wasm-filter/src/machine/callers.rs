@@ -1,6 +1,7 @@
 //! The callers the sidecar has verified, by the digest of their certificate; it verifies nobody and judges nothing.
 
 use std::{
+    collections::BTreeMap,
     hash::{Hash, Hasher},
     sync::Arc,
 };
@@ -9,6 +10,7 @@ use authz_core::{
     decision::DecisionId,
     facts::Caller,
     identity::{Digest, SpiffeId},
+    reading::Reading,
     scope::Scope,
     time::Timestamp,
 };
@@ -24,7 +26,14 @@ pub struct Callers {
     lines: HashMap<SpiffeId, Line>,
     index: ScopeIndex<Digest>,
     last_generation: u64,
+    // Saves memory, and means nothing else.
+    shared: HashSet<Arc<Reading>>,
 }
+
+/// Operations of one certificate whose readings are kept.
+const MAX_READINGS: usize = 256;
+/// Readings that are kept once, for all who have the same.
+const MAX_SHARED: usize = 1024;
 
 /// One of them.
 #[derive(Clone)]
@@ -36,7 +45,12 @@ pub struct Known {
     pub generation: u64,
     /// That it is revoked, if the sidecar was asked since.
     pub refusal: Option<Refusal>,
+    /// How its requests become a key, by operation.
+    pub readings: Readings,
 }
+
+/// By the name of an operation. In an order of its own, for the same input must always leave the same.
+pub type Readings = BTreeMap<Box<str>, Arc<Reading>>;
 
 /// The sidecar's answer that a caller is revoked.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
@@ -57,7 +71,13 @@ struct Line {
 impl Callers {
     /// Remembers at most `limit` certificates.
     pub fn new(limit: usize) -> Self {
-        Self { known: Bounded::new(limit), lines: HashMap::new(), index: ScopeIndex::default(), last_generation: 0 }
+        Self {
+            known: Bounded::new(limit),
+            lines: HashMap::new(),
+            index: ScopeIndex::default(),
+            last_generation: 0,
+            shared: HashSet::new(),
+        }
     }
 
     /// The caller with this certificate.
@@ -74,11 +94,38 @@ impl Callers {
         }
         let generation = self.enter(caller.credential().id(), digest);
         self.index.add(&digest, caller.scopes().iter());
-        let gone = self.known.insert(digest, Known { caller, generation, refusal });
+        let readings = self.known.get(&digest).map(|known| known.readings.clone()).unwrap_or_default();
+        let gone = self.known.insert(digest, Known { caller, generation, refusal, readings });
         if let Some(gone) = gone.filter(|gone| *gone.caller.credential().digest() != digest) {
             self.leave(&gone.caller);
         }
         generation
+    }
+
+    /// How requests of a known caller with this operation become a key: as is `news`, if it is told, which is remembered.
+    pub fn reading(&mut self, digest: &Digest, operation: &str, news: Option<&Arc<Reading>>) -> Option<Arc<Reading>> {
+        let known = self.known.get_mut(digest)?;
+        let Some(news) = news else { return known.readings.get(operation).cloned() };
+        let shared = match self.shared.get(news) {
+            Some(shared) => Arc::clone(shared),
+            None => Arc::clone(news),
+        };
+        if known.readings.len() >= MAX_READINGS {
+            known.readings.clear();
+        }
+        known.readings.insert(operation.into(), Arc::clone(&shared));
+        self.share(&shared);
+        Some(shared)
+    }
+
+    /// Many callers' readings are alike.
+    fn share(&mut self, reading: &Arc<Reading>) {
+        if self.shared.len() >= MAX_SHARED {
+            self.shared.retain(|shared| Arc::strong_count(shared) > 1);
+        }
+        if self.shared.len() < MAX_SHARED {
+            self.shared.insert(Arc::clone(reading));
+        }
     }
 
     /// The generations that [`Callers::forget`] of the same scopes would end.
@@ -108,6 +155,7 @@ impl Callers {
         self.known.clear();
         self.lines.clear();
         self.index.clear();
+        self.shared.clear();
     }
 
     fn remove(&mut self, digest: &Digest) {
@@ -145,7 +193,7 @@ impl Hash for Callers {
 
 impl Hash for Known {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.caller.credential(), self.generation, self.refusal).hash(state);
+        (self.caller.credential(), self.generation, self.refusal, &self.readings).hash(state);
     }
 }
 

@@ -78,10 +78,15 @@ impl Wanted<'_> {
 impl Pending {
     /// What was asked for, as facts.
     pub fn as_facts<'a>(&'a self, lines: &'a Asked<'a>) -> facts::Asked<'a> {
-        match self.asked.asked() {
-            link::Asked::Connection => facts::Asked::Connection,
-            link::Asked::Request => facts::Asked::Http(Http::from_headers(lines, &self.asked.protocol)),
-        }
+        as_facts(&self.asked, lines)
+    }
+}
+
+/// What a question asks for, as facts.
+pub fn as_facts<'a>(asked: &'a link::DecideRequest, lines: &'a Asked<'a>) -> facts::Asked<'a> {
+    match asked.asked() {
+        link::Asked::Connection => facts::Asked::Connection,
+        link::Asked::Request => facts::Asked::Http(Http::from_headers(lines, &asked.protocol)),
     }
 }
 
@@ -112,6 +117,7 @@ impl Question {
         };
         link::DecideRequest {
             asked: asked.into(),
+            reading_under: Vec::new(),
             peer_certificate: self.peer_certificate,
             headers: headers.into_iter().map(|(name, value)| link::Header { name, value }).collect(),
             source_address: peer.address.to_string(),

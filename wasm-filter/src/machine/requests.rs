@@ -9,10 +9,12 @@ use authz_core::{
     hops::Chain,
     identity::Digest,
     plan::{Plan, Read},
+    reading::Reading,
     reason::Reason,
     revocation::RevocationSet,
     time::Timestamp,
 };
+use authz_wire::link;
 use prost::Message;
 
 use super::{
@@ -22,7 +24,7 @@ use super::{
     chains::Behind,
     decisions::{Kept, Miss, Tally},
     peers::Peer,
-    request::{Arrival, Asked, Pending, Question, Wanted},
+    request::{self, Arrival, Asked, Pending, Question, Wanted},
     response::{self, Response},
 };
 
@@ -67,7 +69,9 @@ impl Machine {
             Wanted::Request { headers, .. } => self.chains.behind(digest, headers, now),
         };
         let chain = behind.chain()?;
-        let request = Keyed { asked: arrival.asked.as_facts(), peer, caller: &known.caller, chain };
+        let asked = arrival.asked.as_facts();
+        let reading = known.readings.get(asked.operation()?)?;
+        let request = Keyed { asked, peer, caller: &known.caller, chain, reading };
         // What does not pass the gate is judged by the sidecar, so that audit has all of it.
         request.write_key(&self.none_revoked, plan, now, &mut self.key).ok()?;
         match self.decisions.answer(&self.key, known.generation, now) {
@@ -90,10 +94,21 @@ impl Machine {
         self.stats.misses = self.stats.misses.saturating_add(1);
         let stream = question.stream;
         let peer = self.peers.get(&question.connection).cloned().unwrap_or_default();
-        let asked = question.into_message(&peer, &self.identity.instance);
+        let mut asked = question.into_message(&peer, &self.identity.instance);
+        if self.knows_reading(&asked, &peer) {
+            asked.reading_under = self.plan.as_ref().map_or_else(Vec::new, |plan| plan.digest().0.to_vec());
+        }
         let bytes = asked.encode_to_vec();
         self.pending.insert(stream, Pending { asked, peer, attempts: 1 });
         bytes
+    }
+
+    /// Whether the sidecar has told how such requests become a key.
+    fn knows_reading(&self, asked: &link::DecideRequest, peer: &Peer) -> bool {
+        let known = peer.digest.as_ref().and_then(|digest| self.callers.get(digest));
+        let lines = Asked(&asked.headers);
+        let operation = request::as_facts(asked, &lines).operation();
+        known.zip(operation).is_some_and(|(known, operation)| known.readings.contains_key(operation))
     }
 
     /// Takes the sidecar's answer to the last question about `stream`; `None` if there was none in time.
@@ -139,6 +154,8 @@ impl Machine {
             return Next::Answer(self.refuse(Reason::Contended));
         }
         pending.attempts = pending.attempts.saturating_add(1);
+        // What was known then may be forgotten.
+        pending.asked.reading_under.clear();
         let bytes = pending.asked.encode_to_vec();
         self.pending.insert(stream, pending);
         Next::Ask(bytes)
@@ -162,7 +179,9 @@ impl Machine {
         }
         let lines = Asked(&pending.asked.headers);
         let (asked, peer, chain) = (pending.as_facts(&lines), &pending.peer, &response.chain);
-        let request = Keyed { asked, peer, caller, chain };
+        let Some(operation) = asked.operation() else { return };
+        let Some(reading) = self.callers.reading(&digest, operation, response.reading.as_ref()) else { return };
+        let request = Keyed { asked, peer, caller, chain, reading: &reading };
         if request.write_key(&self.none_revoked, plan, now, &mut self.key).is_err() {
             return;
         }
@@ -197,6 +216,7 @@ struct Keyed<'a> {
     peer: &'a Peer,
     caller: &'a Caller,
     chain: &'a Chain,
+    reading: &'a Reading,
 }
 
 impl Keyed<'_> {
@@ -210,11 +230,11 @@ impl Keyed<'_> {
         now: Timestamp,
         key: &mut Vec<u8>,
     ) -> Result<(), Reason> {
-        let Self { asked, peer, caller, chain } = *self;
+        let Self { asked, peer, caller, chain, reading } = *self;
         let (source_ip, destination, sni) = (peer.ip, peer.destination, peer.sni.as_deref());
         let facts = Facts { caller: Presented::Verified(caller), chain, asked, source_ip, destination, sni };
         let admitted = Gate::new(none_revoked, plan).admit(&facts, now).map_err(|denial| denial.reason)?;
-        admitted.write_key(key);
+        admitted.write_key(reading, key);
         Ok(())
     }
 }

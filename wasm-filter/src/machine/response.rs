@@ -7,7 +7,8 @@ use authz_core::{
     facts::Caller,
     hops::{Chain, Reach},
     identity::{Credential, Digest, IssuerSerial, SpiffeId},
-    plan::PolicyDigest,
+    plan::{PolicyDigest, Read},
+    reading::{Reading, Test, Uses},
     reason::{Class, Reason},
     signal::Seq,
     time::Timestamp,
@@ -35,12 +36,14 @@ pub struct Response {
     pub plan: Option<PolicyDigest>,
     /// Whether it may be kept.
     pub cacheable: bool,
+    /// How such requests become a key, if that is said and understood here.
+    pub reading: Option<Arc<Reading>>,
 }
 
 /// Reads an answer; `None` if it is none: no message, a missing part, an unknown verdict or reason, an allow that
 /// names nobody or does not say why.
 pub fn parse(bytes: &[u8]) -> Option<Response> {
-    let link::DecideResponse { decision, caller, seq, plan, cacheable, chain } =
+    let link::DecideResponse { decision, caller, seq, plan, cacheable, chain, reading } =
         link::DecideResponse::decode(bytes).ok()?;
     let link::Decision { id, verdict, reason, policies: _, holds_until_ms } = decision?;
     let verdict = match link::Verdict::try_from(verdict).ok()? {
@@ -53,6 +56,9 @@ pub fn parse(bytes: &[u8]) -> Option<Response> {
     let caller = caller.map(parse_caller);
     // A caller that can't be read is not the same as none.
     let caller = if let Some(parsed) = caller { Some(parsed?) } else { None };
+    let understood = reading.as_ref().and_then(parse_reading);
+    // An older one may be known here, but another is meant.
+    let misunderstood = reading.is_some() && understood.is_none();
     let allows = verdict == Verdict::Allow;
     let names_nobody = caller.is_none() && reason != Reason::PermitUnverified;
     if allows != (reason.class() == Class::Allow) || (allows && names_nobody) {
@@ -67,8 +73,26 @@ pub fn parse(bytes: &[u8]) -> Option<Response> {
         chain: Arc::new(parse_chain(chain)?),
         seq: Seq(seq),
         plan: plan.try_into().ok().map(PolicyDigest),
-        cacheable,
+        cacheable: cacheable && !misunderstood,
+        reading: understood.map(Arc::new),
     })
+}
+
+/// `None` if it uses a fact or a test that is unknown here: then no key can be made.
+fn parse_reading(reading: &link::Reading) -> Option<Reading> {
+    let mut uses = Uses::default();
+    for link::Use { read, whole, tests } in &reading.uses {
+        let read = Read::parse(read)?;
+        if *whole {
+            uses.whole(read);
+            continue;
+        }
+        uses.presence(read.clone());
+        for test in tests {
+            uses.test(read.clone(), Test::parse(test)?);
+        }
+    }
+    Some(Reading::of(uses))
 }
 
 /// A response without a chain is of somebody who proved nothing, so nobody is behind.

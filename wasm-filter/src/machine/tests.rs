@@ -8,6 +8,7 @@ mod leases;
 mod memory;
 mod races;
 mod random;
+mod readings;
 mod resync;
 mod revocations;
 mod rig;

@@ -2,18 +2,22 @@
 
 use std::{collections::HashSet, net::IpAddr, sync::Arc};
 
+use authz_core::reading::{Reading, Uses};
 use authz_core::{
     facts::{Caller, Unverified},
     gate::{Admitted, Principal},
     identity::SpiffeId,
+    time::Timestamp,
 };
 use cedar_policy::{Entities, Entity, EntityId, EntityUid, RestrictedExpression};
 use moka::sync::Cache;
 
 use crate::policy::{
+    compiled::{Method, credentials},
     context::address,
     directory::Directory,
-    index::{ByAction, Index},
+    index::{ByAction, Candidates, Index},
+    lazy::Lazy,
     problem::Unexpected,
     vocabulary::Types,
 };
@@ -24,6 +28,7 @@ pub(in crate::policy) struct Callers {
     types: Types,
     indexes: Indexes,
     common: Entities,
+    methods: usize,
     views: Cache<SpiffeId, Arc<CallerView>>,
 }
 
@@ -44,17 +49,36 @@ pub(in crate::policy) struct CallerView {
     pub entities: Entities,
     /// The policies that can match it.
     pub policies: Vec<Arc<ByAction>>,
+    /// How its facts become a key, by the number of the method.
+    readings: Arc<Lazy<Arc<Reading>>>,
+}
+
+impl CallerView {
+    /// How the facts of its requests with this method become a key.
+    pub fn reading(&self, method: &Method) -> Arc<Reading> {
+        let found = self.readings.get(method.number, || {
+            let mut uses = Uses::default();
+            self.candidates(method).for_each(|candidates| uses.add(&candidates.facts));
+            Arc::new(Reading::of(uses))
+        });
+        found.map_or_else(Arc::default, Arc::clone)
+    }
+
+    /// The policies that can match its requests with this method.
+    pub fn candidates(&self, method: &Method) -> impl Iterator<Item = &Candidates> {
+        self.policies.iter().flat_map(|bucket| bucket.of_action(&method.action, method.is_connection))
+    }
 }
 
 /// How many entities all kept views may hold together; about 20 MB.
 const MAX_ENTITIES: u64 = 100_000;
 
 impl Callers {
-    /// Over these parts; `common` is what every caller needs.
-    pub fn new(directory: Directory, types: Types, indexes: Indexes, common: Entities) -> Self {
+    /// Over these parts; `common` is what every caller needs, and `methods` how many there are.
+    pub fn new(directory: Directory, types: Types, indexes: Indexes, common: Entities, methods: usize) -> Self {
         let weigh = |_: &SpiffeId, view: &Arc<CallerView>| u32::try_from(view.entities.len()).unwrap_or(u32::MAX);
         let views = Cache::builder().max_capacity(MAX_ENTITIES).weigher(weigh).build();
-        Self { directory, types, indexes, common, views }
+        Self { directory, types, indexes, common, methods, views }
     }
 
     /// The view of a caller.
@@ -70,19 +94,16 @@ impl Callers {
         &self.types
     }
 
-    /// The view of whoever asks, with the entities of those behind it where policies `read_chain`.
-    pub fn of(&self, admitted: &Admitted<'_>, read_chain: bool) -> Result<Arc<CallerView>, Arc<Unexpected>> {
+    /// The view of whoever asks.
+    pub fn of(&self, admitted: &Admitted<'_>) -> Result<Arc<CallerView>, Arc<Unexpected>> {
         match admitted.principal() {
             Principal::Unverified(unverified) => Ok(Arc::new(self.stranger(unverified, admitted.facts().source_ip)?)),
-            Principal::Workload(caller) => {
-                let view = self.view(caller.credential().id())?;
-                let hops = admitted.facts().chain.hops();
-                if hops.is_empty() || !read_chain { Ok(view) } else { self.with_hops(&view, hops) }
-            }
+            Principal::Workload(caller) => self.view(caller.credential().id()),
         }
     }
 
-    fn with_hops(&self, view: &CallerView, hops: &[Arc<Caller>]) -> Result<Arc<CallerView>, Arc<Unexpected>> {
+    /// A view with the entities of those behind the caller.
+    pub fn with_hops(&self, view: &CallerView, hops: &[Arc<Caller>]) -> Result<Arc<CallerView>, Arc<Unexpected>> {
         let mut entities = view.entities.clone();
         for hop in hops {
             let behind = self.view(hop.credential().id())?;
@@ -91,6 +112,29 @@ impl Callers {
             entities = entities.add_entities(more, None).map_err(Unexpected::of)?;
         }
         Ok(Arc::new(CallerView { entities, ..view.clone() }))
+    }
+
+    /// Entities with the credentials of this request: that of whoever asks, and where policies look at them, those of the
+    /// whole `chain`.
+    pub fn with_credentials(
+        &self,
+        entities: Entities,
+        admitted: &Admitted<'_>,
+        now: Timestamp,
+        chain: bool,
+    ) -> Result<Entities, Unexpected> {
+        let hops = admitted.facts().chain.hops().iter().map(AsRef::as_ref).filter(|_| chain);
+        let workloads = admitted.caller().into_iter().chain(hops);
+        let mut seen = HashSet::new();
+        let mut changed = Vec::new();
+        for credential in workloads.map(Caller::credential) {
+            let uid = self.types.caller(credential.id().as_str());
+            // Who comes more than once has one entity: the credential nearest to us counts.
+            if let Some(entity) = entities.get(&uid).filter(|_| seen.insert(uid.clone())) {
+                changed.push(credentials::with(entity, credential, now)?);
+            }
+        }
+        entities.upsert_entities(changed, None).map_err(Unexpected::of)
     }
 
     /// Somebody who proved nothing, by address: `Unverified::"203.0.113.7"`. Not kept: there is no end of them.
@@ -112,13 +156,13 @@ impl Callers {
         let entity = entity.map_err(Unexpected::of)?;
         let entities = self.common.clone().add_entities([entity], None).map_err(Unexpected::of)?;
         let policies = self.indexes.strangers.of_caller(&uid, std::iter::empty());
-        Ok(CallerView { uid, entities, policies })
+        Ok(CallerView { uid, entities, policies, readings: Arc::new(Lazy::new(self.methods)) })
     }
 
     fn build(&self, id: &SpiffeId) -> Result<Arc<CallerView>, Unexpected> {
         let uid = self.types.caller(id.as_str());
         let entities = self.directory.with_caller(id, &self.types, &self.common)?;
         let policies = self.indexes.workloads.of_caller(&uid, entities.ancestors(&uid).into_iter().flatten());
-        Ok(Arc::new(CallerView { uid, entities, policies }))
+        Ok(Arc::new(CallerView { uid, entities, policies, readings: Arc::new(Lazy::new(self.methods)) }))
     }
 }

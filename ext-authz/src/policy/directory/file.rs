@@ -10,7 +10,7 @@ use super::{automatic_attributes, automatic_parents};
 use crate::policy::{
     problem::{Position, Problem, with_causes},
     source::Source,
-    vocabulary::{Types, Vocabulary},
+    vocabulary::{CREDENTIAL, Types, Vocabulary},
 };
 
 /// Reads all entities; what is wrong goes to `problems`.
@@ -75,6 +75,9 @@ fn complete(value: &mut Value, uid: &EntityUid, types: &Types) -> Result<(), Str
     let id = SpiffeId::parse(uid.id().unescaped()).map_err(|error| error.to_string())?;
     let whole = value.as_object_mut().ok_or_else(|| format!("{uid} is no JSON object"))?;
     let attributes = whole.entry("attrs").or_insert_with(|| json!({}));
+    if attributes.get(CREDENTIAL).is_some() {
+        return Err(format!("credential of {uid} is what its certificate says at each request; remove it"));
+    }
     for (name, text) in automatic_attributes(&id, types) {
         let attributes = attributes.as_object_mut().ok_or_else(|| format!("attrs of {uid} is no JSON object"))?;
         let given = attributes.entry(name).or_insert_with(|| json!(text));

@@ -21,6 +21,7 @@ fn files(policies: Vec<PathBuf>) -> PolicyFiles {
         limit_millis: 1,
         deny_limit_millis: 1,
         refuse_path_parameters: false,
+        time_zone: TimeZone::utc(),
     }
 }
 

@@ -181,7 +181,7 @@ fn entities_named_in_conditions_keep_their_attributes_and_groups() {
             "entity WorkloadGroup in [WorkloadGroup];",
             "entity WorkloadGroup in [WorkloadGroup] { owner: Workload, open: Bool };",
         )
-        .replace("  path: String,\n};", "  path: String,\n  team?: WorkloadGroup,\n};");
+        .replace("  // With its leading slash.\n", "  team?: WorkloadGroup,\n");
     let entities = r#"[
       {"uid": {"type": "WorkloadGroup", "id": "a"}, "attrs": {"owner": {"type": "Workload", "id": "spiffe://td/boss"}, "open": true}, "parents": [{"type": "WorkloadGroup", "id": "b"}]},
       {"uid": {"type": "Workload", "id": "spiffe://td/boss"}, "attrs": {"team": {"type": "WorkloadGroup", "id": "a"}}, "parents": []}

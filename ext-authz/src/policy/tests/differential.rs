@@ -1,8 +1,11 @@
 //! Random policy sets and requests: the index answers as Cedar does over all policies, and equal keys mean equal answers.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::IpAddr,
+};
 
-use authz_core::hops::Reach;
+use authz_core::{decision::Decision, hops::Reach};
 use cedar_policy::{
     Authorizer, Context, Entities, EntityUid, PolicyId, PolicySet, Request, RestrictedExpression, Schema,
 };
@@ -11,6 +14,7 @@ use serde_json::json;
 
 use super::{
     request::{TestRequest, said},
+    time::{conditions, moments, plain_clock, plain_credential, validity},
     *,
 };
 
@@ -35,12 +39,28 @@ const CALLERS: [(&str, &[&str]); 5] = [
     ("spiffe://ud/a", &["WorkloadPath::\"spiffe://ud/a\"", "TrustDomain::\"ud\""]),
 ];
 
-fn one_of(texts: &'static [&'static str]) -> impl Strategy<Value = &'static str> {
+pub fn in_berlin(text: &str) -> Sources {
+    Sources { time_zone: TimeZone::parse("Europe/Berlin").unwrap(), ..with_entities(text, ENTITIES) }
+}
+
+pub fn one_of(texts: &'static [&'static str]) -> impl Strategy<Value = &'static str> {
     prop::sample::select(texts)
 }
 
 fn condition() -> impl Strategy<Value = String> {
-    let leaf = one_of(&[
+    let leaf = prop_oneof![3 => of_request(), 1 => conditions()].prop_map(str::to_owned);
+    leaf.prop_recursive(3, 8, 3, |inner| {
+        prop_oneof![
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} && {b})")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} || {b})")),
+            inner.clone().prop_map(|a| format!("!({a})")),
+            (inner.clone(), inner.clone(), inner).prop_map(|(a, b, c)| format!("(if {a} then {b} else {c})")),
+        ]
+    })
+}
+
+fn of_request() -> impl Strategy<Value = &'static str> {
+    one_of(&[
         "true",
         "context.http.path == \"/a\"",
         "context[\"http\"].path like \"/a*\"",
@@ -77,19 +97,42 @@ fn condition() -> impl Strategy<Value = String> {
         "action in Action::\"read\"",
         "resource in ServiceGroup::\"front\"",
         "[context.http.path, context.http.host].contains(\"h1\")",
+        "[\"/a\", \"/b\"].contains(context.http.path)",
+        "context.http.path like \"*b\"",
+        "context.http.path like \"/*/*\"",
+        "context.http.path like \"/a\\*\"",
+        "context.http.path != \"/a/b\"",
+        "\"/b\" == context.http.path",
+        "1 < context.hops.count",
+        "2 >= context.hops.count",
+        "context.hops.count == 2",
+        "[1, 3].contains(context.hops.count)",
+        "context.hops.count <= 9223372036854775807",
+        "context.hops.count < -9223372036854775808",
+        "context.hops.workloads.containsAll([Workload::\"spiffe://td/b\", Workload::\"spiffe://ud/a\"])",
+        "context.hops.workloads.containsAny([Workload::\"spiffe://td/a\", Workload::\"spiffe://td/ab\"])",
+        "context.hops.workloads == [principal]",
+        "(context.destination has port && context.destination.port < 81)",
+        "(context.destination has port && 80 < context.destination.port)",
+        "(context.destination has ip && context.destination.ip == ip(\"10.0.0.1\"))",
+        "(context.destination has ip && [ip(\"10.0.0.1\"), ip(\"10.0.0.0/31\")].contains(context.destination.ip))",
+        "(context.source has ip && ip(\"10.1.2.3\") == context.source.ip)",
+        "(context.source has ip && context.source.ip != ip(\"10.0.0.0/8\"))",
+        "(context.source has ip && context.source.ip.isInRange(ip(\"2001:db8::/64\")))",
+        "(context.source has ip && context.source.ip.isIpv4())",
+        "(context.source has ip && context.source.ip.isMulticast())",
+        "(context.source has ip && ip(\"10.0.0.0/8\").isInRange(context.source.ip))",
+        "(context has origin && context.origin == Workload::\"spiffe://td/b\")",
+        "(context has origin && [Workload::\"spiffe://td/b\"].contains(context.origin))",
+        "(context has origin && context.origin is Workload)",
+        "(context has origin.trust_domain && context.origin.trust_domain == \"td\")",
+        "context.hops.complete == true",
+        "(context.http.headers has \"x-tenant\" && [\"1\", \"h1\"].contains(context.http.headers[\"x-tenant\"]))",
+        "(context.http.headers has \"x-tenant\" && context.http.headers[\"x-tenant\"] like \"h*\")",
         "{\"context\": context.http.host} == {\"context\": \"h1\"}",
         // Passes validation, fails when the path is /a.
         "9223372036854775807 + (if context.http.path == \"/a\" then 1 else 0) > 0",
     ])
-    .prop_map(str::to_owned);
-    leaf.prop_recursive(3, 8, 3, |inner| {
-        prop_oneof![
-            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} && {b})")),
-            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} || {b})")),
-            inner.clone().prop_map(|a| format!("!({a})")),
-            (inner.clone(), inner.clone(), inner).prop_map(|(a, b, c)| format!("(if {a} then {b} else {c})")),
-        ]
-    })
 }
 
 fn policy() -> impl Strategy<Value = String> {
@@ -131,11 +174,11 @@ fn policy() -> impl Strategy<Value = String> {
         })
 }
 
-fn policies() -> impl Strategy<Value = String> {
+pub fn policies() -> impl Strategy<Value = String> {
     prop::collection::vec(policy(), 1..12).prop_map(|policies| policies.join("\n"))
 }
 
-fn request() -> impl Strategy<Value = TestRequest> {
+pub fn request() -> impl Strategy<Value = TestRequest> {
     let ip = prop::option::of(prop::sample::select(vec![
         "10.1.2.3".parse::<IpAddr>().unwrap(),
         "192.0.2.1".parse().unwrap(),
@@ -146,33 +189,39 @@ fn request() -> impl Strategy<Value = TestRequest> {
     (
         prop::sample::select(CALLERS.map(|(caller, _)| caller).to_vec()),
         one_of(&["GET", "HEAD", "POST", "TRACE"]),
-        one_of(&["/a", "/a/b", "/b", "/a?q", "/b?q=1"]),
+        one_of(&["/a", "/a/b", "/b", "/ab", "/a*", "/a?q", "/b?q=1"]),
         one_of(&["h1", "h2"]),
         one_of(&["http", "https"]),
         one_of(&["HTTP/1.1", "HTTP/2"]),
         prop::collection::btree_map(header.0, header.1, 0..3),
         ip,
         prop::option::of(one_of(&["x.s", "y"])),
-        chain(),
+        (chain(), moments(), prop::collection::vec(validity(), 0..3)),
     )
-        .prop_map(|(caller, method, target, host, scheme, protocol, headers, ip, sni, chain)| TestRequest {
-            caller: caller.into(),
-            method: method.into(),
-            target: target.into(),
-            host: host.into(),
-            scheme: scheme.into(),
-            protocol: protocol.into(),
-            headers: headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
-            ip,
-            sni: sni.map(Into::into),
-            ..chain
-        })
+        .prop_map(
+            |(caller, method, target, host, scheme, protocol, headers, ip, sni, (chain, now, validities))| {
+                TestRequest {
+                    now,
+                    validities,
+                    caller: caller.into(),
+                    method: method.into(),
+                    target: target.into(),
+                    host: host.into(),
+                    scheme: scheme.into(),
+                    protocol: protocol.into(),
+                    headers: headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+                    ip,
+                    sni: sni.map(Into::into),
+                    ..chain
+                }
+            },
+        )
 }
 
 /// Who stands behind, and what was connected to.
 fn chain() -> impl Strategy<Value = TestRequest> {
     let hops = prop::collection::vec(prop::sample::select(CALLERS.map(|(caller, _)| caller.to_owned()).to_vec()), 0..3);
-    let destination = prop::option::of(one_of(&["127.0.0.1:80", "10.0.0.1:80", "10.0.0.1:81"]));
+    let destination = prop::option::of(one_of(&["127.0.0.1:80", "10.0.0.1:80", "10.0.0.1:81", "10.0.0.0:79"]));
     (hops, prop::sample::select(Reach::ALL), destination).prop_map(|(hops, reach, destination)| TestRequest {
         hops,
         reach,
@@ -182,14 +231,14 @@ fn chain() -> impl Strategy<Value = TestRequest> {
 }
 
 /// What plain Cedar says over all policies, all entities and the whole context, with errors as denials.
-fn plain(text: &str, request: &TestRequest) -> String {
+pub fn plain(text: &str, request: &TestRequest) -> String {
     let policies: Vec<_> = text
         .lines()
         .enumerate()
         .map(|(at, line)| cedar_policy::Policy::parse(Some(PolicyId::new(format!("{}", at + 1))), line).unwrap())
         .collect();
     let policies = PolicySet::from_policies(policies).unwrap();
-    let response = Authorizer::new().is_authorized(&plain_request(request), &policies, &plain_entities());
+    let response = Authorizer::new().is_authorized(&plain_request(request), &policies, &plain_entities(request));
     let names = |ids: Vec<&PolicyId>| {
         let lines: BTreeSet<usize> = ids.into_iter().map(|id| AsRef::<str>::as_ref(id).parse().unwrap()).collect();
         lines.into_iter().map(|line| format!("a.cedar:{line}")).collect::<Vec<_>>().join(", ")
@@ -210,14 +259,18 @@ fn plain(text: &str, request: &TestRequest) -> String {
     }
 }
 
-fn plain_entities() -> Entities {
+fn plain_entities(request: &TestRequest) -> Entities {
     let schema: Schema = Schema::from_cedarschema_str(BUILT_IN_SCHEMA).unwrap().0;
     let others: Vec<serde_json::Value> = serde_json::from_str(ENTITIES).unwrap();
     let others = others.into_iter().filter(|entity| entity["uid"]["type"] != "Workload");
     let callers = CALLERS.iter().map(|(id, parents)| {
         let (domain, path) = id.strip_prefix("spiffe://").unwrap().split_once('/').unwrap();
         let uid = |text: &&str| text.parse::<EntityUid>().unwrap().to_json_value().unwrap();
-        json!({"uid": {"type": "Workload", "id": id}, "attrs": {"trust_domain": domain, "path": format!("/{path}")},
+        let mut attributes = json!({"trust_domain": domain, "path": format!("/{path}")});
+        if let Some(credential) = plain_credential(request, id) {
+            attributes["credential"] = credential;
+        }
+        json!({"uid": {"type": "Workload", "id": id}, "attrs": attributes,
             "parents": parents.iter().map(uid).collect::<Vec<_>>()})
     });
     Entities::from_json_value(others.chain(callers).collect(), Some(&schema)).unwrap()
@@ -265,6 +318,11 @@ fn plain_request(request: &TestRequest) -> Request {
         Some(("tls".to_owned(), record(vec![("sni", request.sni.as_deref().map(text))]))),
         Some(("view_age".to_owned(), cedar_policy::RestrictedExpression::new_long(0))),
         Some(("hops".to_owned(), hops)),
+        Some((
+            "now".to_owned(),
+            format!("datetime(\"1970-01-01\").offset(duration(\"{}ms\"))", request.now.as_millis()).parse().unwrap(),
+        )),
+        Some(("clock".to_owned(), plain_clock(request))),
         origin.map(|origin| ("origin".to_owned(), origin)),
     ];
     let schema: Schema = Schema::from_cedarschema_str(BUILT_IN_SCHEMA).unwrap().0;
@@ -283,27 +341,29 @@ proptest! {
 
     #[test]
     fn the_index_answers_as_plain_cedar_does(text in policies(), requests in prop::collection::vec(request(), 1..12)) {
-        let set = compile(&with_entities(&text, ENTITIES)).unwrap();
+        let set = compile(&in_berlin(&text)).unwrap();
         for request in requests {
             prop_assert_eq!(said(&request.decide(&set)), plain(&text, &request), "{:?}", request);
         }
     }
 
-    /// Invariant 3: a cached decision equals a fresh one.
+    /// Invariant 3: a cached decision equals a fresh one, made by plain Cedar over all policies.
     #[test]
-    fn requests_with_the_same_key_get_the_same_answer(text in policies(), mut a in request(), b in request(), equal in any::<u16>()) {
-        let set = compile(&with_entities(&text, ENTITIES)).unwrap();
-        (a.caller, a.method) = (b.caller.clone(), b.method.clone());
-        // Some facts equal by force, or keys would hardly ever be.
-        if equal & 1 != 0 { a.target = b.target.clone(); }
-        if equal & 2 != 0 { a.host = b.host.clone(); }
-        if equal & 4 != 0 { (a.scheme, a.protocol) = (b.scheme.clone(), b.protocol.clone()); }
-        if equal & 8 != 0 { a.headers = b.headers.clone(); }
-        if equal & 16 != 0 { (a.ip, a.sni, a.destination) = (b.ip, b.sni.clone(), b.destination); }
-        if equal & 32 != 0 { (a.hops, a.reach) = (b.hops.clone(), b.reach); }
-        if a.key(&set) == b.key(&set) {
-            let (first, second) = (a.decide(&set), b.decide(&set));
-            prop_assert_eq!(first, second);
+    fn requests_with_the_same_key_get_the_same_answer(text in policies(), mut requests in prop::collection::vec(request(), 40)) {
+        let set = compile(&in_berlin(&text)).unwrap();
+        let mut cached: HashMap<Vec<u8>, Decision> = HashMap::new();
+        requests.sort_by_key(|request| request.now);
+        for mut request in requests {
+            // Of few callers and methods, or keys would hardly ever be equal.
+            let others = ["spiffe://td/a/b", "spiffe://td/b"];
+            request.caller = others.into_iter().find(|id| *id == request.caller).unwrap_or("spiffe://td/a").into();
+            request.method = if request.method == "POST" { "POST" } else { "GET" }.into();
+            let fresh = plain(&text, &request);
+            let answer = cached.entry(request.key(&set)).or_insert_with(|| request.decide(&set));
+            if !answer.holds_at(request.now) {
+                *answer = request.decide(&set);
+            }
+            prop_assert_eq!(said(answer), fresh, "{:?}", request);
         }
     }
 

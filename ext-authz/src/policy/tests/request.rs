@@ -41,6 +41,11 @@ pub struct TestRequest {
     pub unverified: Option<Reason>,
     /// The names its certificate then has.
     pub names: Vec<String>,
+    /// When it is.
+    pub now: Timestamp,
+    /// From when until when the certificates of the caller and of those behind it are valid, the nearest first; where
+    /// none is told, from 0 to [`NOT_AFTER`].
+    pub validities: Vec<(Timestamp, Timestamp)>,
 }
 
 pub const NOW: Timestamp = Timestamp::from_secs(1_000);
@@ -64,27 +69,28 @@ impl Default for TestRequest {
             connection: false,
             unverified: None,
             names: vec![],
+            now: NOW,
+            validities: vec![],
         }
     }
 }
 
-fn workload(id: &str) -> Arc<Caller> {
+fn workload(id: &str, (not_before, not_after): (Timestamp, Timestamp)) -> Arc<Caller> {
     let serial = IssuerSerial::new("CN=root", "1f").unwrap();
     let id = SpiffeId::parse(id).unwrap();
-    Caller::verified(
-        Credential::new(id, Digest::from_bytes([7; 32]), serial, Timestamp::from_millis(0), NOT_AFTER).unwrap(),
-    )
+    Caller::verified(Credential::new(id, Digest::from_bytes([7; 32]), serial, not_before, not_after).unwrap())
 }
 
 impl TestRequest {
     /// Lets `judge` see the request as admitted under `plan`.
     pub fn admitted<T>(&self, plan: &Plan, judge: impl FnOnce(&Admitted<'_>) -> T) -> T {
-        let caller = workload(&self.caller);
+        let caller = workload(&self.caller, self.validity(0));
         let stranger = self.unverified.map(|cause| {
             Unverified::new(cause, Some(Claim::new(caller.credential().clone()))).named(self.names.clone())
         });
         let presented = stranger.as_ref().map_or(Presented::Verified(&caller), Presented::Unverified);
-        let chain = Chain::new(self.hops.iter().map(|id| workload(id)).collect(), self.reach);
+        let hops = self.hops.iter().enumerate().map(|(at, id)| workload(id, self.validity(at + 1)));
+        let chain = Chain::new(hops.collect(), self.reach);
         let http =
             Http::new(&self.method, &self.target, &self.host, &self.scheme, &self.protocol, &self.headers).unwrap();
         let facts = Facts {
@@ -96,16 +102,21 @@ impl TestRequest {
             sni: self.sni.as_deref(),
         };
         let revocations = RevocationSet::default();
-        judge(&Gate::new(&revocations, plan).admit(&facts, NOW).unwrap())
+        judge(&Gate::new(&revocations, plan).admit(&facts, self.now).unwrap())
+    }
+
+    /// From when until when the certificate of the caller (0) or of one behind it is valid.
+    pub fn validity(&self, at: usize) -> (Timestamp, Timestamp) {
+        self.validities.get(at).copied().unwrap_or((Timestamp::from_millis(0), NOT_AFTER))
     }
 
     pub fn decide(&self, policies: &CompiledPolicies) -> Decision {
-        self.admitted(policies.plan(), |admitted| policies.evaluate(admitted, DecisionId(1), NOW))
+        self.admitted(policies.plan(), |admitted| policies.evaluate(admitted, DecisionId(1), self.now))
     }
 
     pub fn key(&self, policies: &CompiledPolicies) -> Vec<u8> {
         let mut key = Vec::new();
-        self.admitted(policies.plan(), |admitted| admitted.write_key(&mut key));
+        self.admitted(policies.plan(), |admitted| admitted.write_key(policies.question(admitted).reading(), &mut key));
         key
     }
 }

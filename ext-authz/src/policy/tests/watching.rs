@@ -18,6 +18,7 @@ fn policy_files(home: &Path) -> PolicyFiles {
         limit_millis: 1,
         deny_limit_millis: 1,
         refuse_path_parameters: false,
+        time_zone: TimeZone::utc(),
     }
 }
 

@@ -110,6 +110,7 @@ pub(super) fn decision(seq: u64, revoked: bool) -> link::DecideResponse {
         plan: BASIS.to_vec(),
         cacheable: !revoked,
         chain: Some(link::Chain { hops: Vec::new(), reach: "origin".to_owned() }),
+        reading: Some(link::Reading::default()),
     }
 }
 

@@ -70,7 +70,7 @@ async fn it_counts_what_the_revocation_then_takes_and_takes_nothing_itself() {
 
 #[tokio::test]
 async fn without_filters_the_cache_of_the_sidecar_is_all_there_is() {
-    let mesh = Mesh::start(Mode::ExtAuthz).await;
+    let mesh = Mesh::build(Mode::ExtAuthz).each_path().start().await;
     let web = mesh.authority.issue(CALLER);
     for path in ["/a", "/b"] {
         assert_eq!(mesh.client(&web).get(Protocol::Http1, path).await.unwrap().status, StatusCode::OK);

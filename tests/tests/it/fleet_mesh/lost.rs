@@ -23,7 +23,7 @@ forbid (principal, action, resource) when { context.http.path like "/precious*" 
 async fn start() -> Fleet {
     Fleet::start(|hop, mesh| {
         let degraded = format!("degraded: {{ max_view_age: 2s, log_lost: {} }}", CONDUCTS[hop]);
-        mesh.policies(POLICIES).lease("1s").sections(&degraded)
+        mesh.policies(POLICIES).each_path().lease("1s").sections(&degraded)
     })
     .await
 }

@@ -67,5 +67,12 @@ fn respond(path: &str, n: u8, seq: u64, verdict: link::Verdict, reason: &str) ->
         plan: PLAN.to_vec(),
         cacheable: true,
         chain: Some(direct()),
+        reading: Some(whole(&["header:x-tenant", "path"])),
     }
+}
+
+/// A reading in which these facts are as they are.
+pub fn whole(reads: &[&str]) -> link::Reading {
+    let whole = |read: &&str| link::Use { read: (*read).into(), whole: true, tests: Vec::new() };
+    link::Reading { uses: reads.iter().map(whole).collect() }
 }

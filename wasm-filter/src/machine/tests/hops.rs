@@ -80,9 +80,10 @@ fn a_request_through_others_is_answered_from_memory_once_its_chain_is_known() {
 #[test]
 fn what_policies_read_of_a_chain_is_in_the_key() {
     let mut rig = Rig::new();
-    let reading = link::Plan { reads: vec!["path".into(), "hop-count".into()], ..plan([8; 32]) };
-    rig.update(&link::Update { plan: Some(reading), ..Default::default() });
-    let under = |response| link::DecideResponse { plan: vec![8; 32], ..response };
+    let plan = link::Plan { reads: vec!["path".into(), "hop-count".into()], ..plan([8; 32]) };
+    rig.update(&link::Update { plan: Some(plan), ..Default::default() });
+    let reading = Some(super::fixture::whole(&["hop-count", "path"]));
+    let under = |response| link::DecideResponse { plan: vec![8; 32], reading: reading.clone(), ..response };
     learn(&mut rig, 1, "/x", &under(behind(allow("/gw", GATEWAY, 1), ("/a", 1))));
     assert_eq!(recall(&mut rig, 1), "allow permit /gw");
     assert_eq!(verdict(rig.recall(GATEWAY, "/x").as_ref()), "-", "one hop is not two");
@@ -179,7 +180,8 @@ fn paths_with_parameters_are_not_answered_from_memory_where_they_are_refused() {
     let strict = link::Plan { reads: vec!["no-path-parameters".into()], ..plan(super::fixture::PLAN) };
     rig.update(&link::Update { plan: Some(strict), ..Default::default() });
     rig.renew();
-    rig.learn(1, "/x", &allow("/a", 1, 1));
+    let unread = link::DecideResponse { reading: Some(link::Reading::default()), ..allow("/a", 1, 1) };
+    rig.learn(1, "/x", &unread);
     assert_eq!(verdict(rig.recall(1, "/y").as_ref()), "allow permit /a", "no policy reads the path");
     assert_eq!(verdict(rig.recall(1, "/x;v=1").as_ref()), "-");
 }

@@ -163,3 +163,25 @@ fn everything_has_its_bounds() {
     assert!(rig.machine.streams.len() == 0 && rig.machine.pending.is_empty());
     assert!(Timestamp::from_millis(rig.now) < Timestamp::NEVER);
 }
+
+/// 2026-11-25T17:00:00Z.
+const FIVE_O_CLOCK: u64 = 1_795_626_000_000;
+
+#[test]
+fn a_time_window_ends_in_memory_at_its_first_millisecond_whoever_was_allowed_or_denied() {
+    for (response, kept) in [(allow("/a", 1, 1), "allow permit /a"), (deny("/a", 1, 1), "deny no_permit")] {
+        let mut rig = Rig::unconnected(&Config::default());
+        rig.now = FIVE_O_CLOCK - 500;
+        rig.connect();
+        let mut response = response;
+        response.decision.as_mut().unwrap().holds_until_ms = FIVE_O_CLOCK;
+        rig.learn(1, "/x", &response);
+        rig.now = FIVE_O_CLOCK - 1;
+        assert_eq!(verdict(rig.recall(1, "/x").as_ref()), kept);
+        rig.now = FIVE_O_CLOCK;
+        assert_eq!(verdict(rig.recall(1, "/x").as_ref()), "-");
+        // What the sidecar says from then on is kept in its place.
+        rig.learn(1, "/x", &deny("/a", 1, 1));
+        assert_eq!(verdict(rig.recall(1, "/x").as_ref()), "deny no_permit");
+    }
+}

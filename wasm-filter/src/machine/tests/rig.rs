@@ -19,6 +19,8 @@ pub struct Rig {
     pub now: u64,
     pub reports: Vec<link::Report>,
     streams: u32,
+    /// The last question.
+    pub asked: link::DecideRequest,
 }
 
 impl Rig {
@@ -32,7 +34,13 @@ impl Rig {
     /// Not heard of by any sidecar.
     pub fn unconnected(config: &Config) -> Self {
         let identity = Identity { instance: [9; 16], node: "test".into() };
-        Self { machine: Machine::new(config, identity), now: 1_000_000, reports: Vec::new(), streams: 0 }
+        Self {
+            machine: Machine::new(config, identity),
+            now: 1_000_000,
+            reports: Vec::new(),
+            streams: 0,
+            asked: link::DecideRequest::default(),
+        }
     }
 
     /// Ticks until the stream is open, then answers as the sidecar does.
@@ -133,6 +141,7 @@ impl Rig {
         let bytes = self.machine.ask(question);
         let asked = link::DecideRequest::decode(&*bytes).unwrap();
         assert_eq!((asked.headers.len(), &*asked.peer_certificate), (4, &b"PEM"[..]));
+        self.asked = asked;
         self.streams
     }
 

@@ -3,7 +3,7 @@
 
 use authz_core::{
     facts::NormalPath,
-    operations::{Operation, Operations},
+    operations::{Line, Operations},
 };
 use divan::{Bencher, black_box};
 
@@ -14,8 +14,8 @@ fn main() {
 }
 
 /// All texts of one list, each under a resource of its own.
-fn list(count: usize) -> Vec<Operation> {
-    let one = |number| Operation::parse(&format!("GET /resource{number}/{{id}}/parts/{{part}}")).unwrap();
+fn list(count: usize) -> Vec<Line> {
+    let one = |number| Line::parse(&format!("GET /resource{number}/{{id}}/parts/{{part}} = {{id}}/{{part}}")).unwrap();
     (0..count).map(one).collect()
 }
 

@@ -55,16 +55,6 @@ pub enum Asked<'a> {
     Http(Result<Http<'a>, InvalidHttp>),
 }
 
-impl<'a> Asked<'a> {
-    /// The name of what is asked for: the method; nothing for a connection. `None` if it can't be read.
-    pub fn operation(&self) -> Option<&'a str> {
-        match self {
-            Self::Connection => Some(""),
-            Self::Http(http) => http.as_ref().ok().map(|http| http.method),
-        }
-    }
-}
-
 /// What the connection proves about the other end.
 #[derive(Copy, Clone, Debug)]
 pub enum Presented<'a> {

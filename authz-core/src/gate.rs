@@ -1,8 +1,11 @@
 //! The gate before every cache: identity, then revocation, then form. It evaluates no policy and keeps nothing.
 
+use std::borrow::Cow;
+
 use crate::{
     facts::{Asked, Caller, Facts, HeaderValue, Http, Presented, Unverified},
     identity::SpiffeId,
+    operations::Match,
     plan::{Plan, Read},
     reason::{Class, Reason},
     revocation::RevocationSet,
@@ -23,6 +26,7 @@ pub struct Admitted<'a> {
     principal: Principal<'a>,
     facts: &'a Facts<'a>,
     http: Option<&'a Http<'a>>,
+    operation: Option<Match<'a>>,
     plan: &'a Plan,
 }
 
@@ -64,7 +68,10 @@ impl<'s> Gate<'s> {
         };
         match http.and_then(|http| self.unreadable(http)) {
             Some(reason) => Err(Denial::of(reason)),
-            None => Ok(Admitted { principal, facts, http, plan: self.plan }),
+            None => {
+                let operation = http.and_then(|http| self.plan.operations()?.of(http));
+                Ok(Admitted { principal, facts, http, operation, plan: self.plan })
+            }
         }
     }
 
@@ -157,6 +164,16 @@ impl<'a> Admitted<'a> {
     /// The well-formed request; none if a connection is asked for.
     pub fn http(&self) -> Option<&'a Http<'a>> {
         self.http
+    }
+
+    /// The operation that is asked for, if there are any and one of them is.
+    pub fn operation(&self) -> Option<&Match<'a>> {
+        self.operation.as_ref()
+    }
+
+    /// The id of the resource, if the operation names one.
+    pub fn resource_id(&self) -> Option<Cow<'a, str>> {
+        self.plan.operations()?.resource_id(self.operation.as_ref()?)
     }
 
     /// The plan it was admitted under.

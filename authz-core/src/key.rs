@@ -6,6 +6,7 @@ use crate::{
     facts::{Caller, HeaderValue, Http},
     gate::{Admitted, Principal},
     identity::{Credential, SpiffeId},
+    operations::Match,
     plan::Read,
     reading::{How, Reading, TextClass},
     time::Timestamp,
@@ -21,6 +22,7 @@ impl Admitted<'_> {
         key.extend_from_slice(&self.plan().digest().0);
         self.put_principal(key);
         put(key, self.http().map(|http| http.method.as_bytes()));
+        put_number(key, self.operation().map(Match::operation));
         for (read, how) in reading.items() {
             self.put_read(read, how, key);
         }
@@ -57,6 +59,7 @@ impl Admitted<'_> {
             (Read::Path, http) => {
                 put_class(http.map(|http| http.path.normal()), key, |path, key| class.put(&path, key));
             }
+            (Read::Resource, _) => put_class(self.resource_id(), key, |id, key| class.put(&id, key)),
             _ => put_class(self.text(read), key, |text, key| class.put(text, key)),
         }
     }
@@ -83,6 +86,7 @@ impl Admitted<'_> {
                     http.path.write_normal(key);
                 }
             },
+            Read::Resource => put(key, self.resource_id().as_deref().map(str::as_bytes)),
             _ => put(key, self.text(read).map(str::as_bytes)),
         }
     }

@@ -5,7 +5,10 @@
 //! better at first and leads nowhere is left again: beside `/a/b/c`, `/a/{x}/d` is found for `/a/b/d`. Under the content type of gRPC,
 //! operations of gRPC come before all others, a named method before `*`. Nothing depends on the order of operations.
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    hash::{Hash, Hasher},
+};
 
 use crate::{
     facts::{HeaderValue, Http, NormalPath},
@@ -13,21 +16,25 @@ use crate::{
 };
 
 mod calls;
+mod line;
 mod literal;
 mod operation;
+mod resource_id;
 mod template;
 mod tree;
 
 use self::{calls::Calls, tree::Tree};
 pub use self::{
+    line::{InvalidLine, Line},
     operation::{GrpcMethod, HttpMethod, InvalidOperation, Operation},
+    resource_id::{InvalidResourceId, ResourceId},
     template::{InvalidTemplate, MAX_PARAMETERS, MAX_SEGMENTS, MAX_TEMPLATE, Segment, Template},
 };
 
-/// All operations of a service, by number, and the way to find that of a request.
+/// All operations of a service, by number, and the way to find that of a request. The same list is the same operations.
 #[derive(Clone, Default, Debug)]
 pub struct Operations {
-    list: Box<[Operation]>,
+    list: Box<[Line]>,
     paths: Tree,
     calls: Calls,
 }
@@ -65,6 +72,9 @@ pub enum Fault {
     },
 }
 
+/// Stands for requests that no line matches; no line has this text.
+const UNMAPPED: &str = "unmapped";
+
 /// Why texts are no operations.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum InvalidOperations {
@@ -75,7 +85,7 @@ pub enum InvalidOperations {
         operation: usize,
         /// What is wrong with it.
         #[source]
-        error: InvalidOperation,
+        error: InvalidLine,
     },
     /// Together they are none.
     #[error(transparent)]
@@ -87,10 +97,10 @@ impl Operations {
     ///
     /// # Errors
     /// All conflicts, or else all that can never be found.
-    pub fn new(list: Vec<Operation>) -> Result<Self, Vec<Fault>> {
+    pub fn new(list: Vec<Line>) -> Result<Self, Vec<Fault>> {
         let (mut paths, mut calls, mut faults) = (Tree::default(), Calls::default(), Vec::new());
-        for (number, operation) in list.iter().enumerate() {
-            let other = match operation {
+        for (number, line) in list.iter().enumerate() {
+            let other = match line.operation() {
                 Operation::Http { method, template } => paths.add(method, template, number),
                 Operation::Grpc { service, method } => calls.add(service, method, number),
             };
@@ -104,15 +114,15 @@ impl Operations {
         if faults.is_empty() { Ok(Self { list: list.into(), paths, calls }) } else { Err(faults) }
     }
 
-    /// From texts as [`Operation`] writes them, such as came over the link.
+    /// From texts as [`Line`] writes them, such as came over the link.
     ///
     /// # Errors
     /// The first that is wrong.
     pub fn parse<'t>(texts: impl IntoIterator<Item = &'t str>) -> Result<Self, InvalidOperations> {
         let parsed = texts.into_iter().enumerate().map(|(operation, text)| {
-            Operation::parse(text).map_err(|error| InvalidOperations::Operation { operation, error })
+            Line::parse(text).map_err(|error| InvalidOperations::Operation { operation, error })
         });
-        let list: Vec<Operation> = parsed.collect::<Result<_, _>>()?;
+        let list: Vec<Line> = parsed.collect::<Result<_, _>>()?;
         Self::new(list).map_err(|faults| match faults.into_iter().next() {
             Some(fault) => InvalidOperations::Fault(fault),
             // There is one fault at least; a list that is empty is right.
@@ -121,8 +131,18 @@ impl Operations {
     }
 
     /// All of them; each one's place is its number.
-    pub fn list(&self) -> &[Operation] {
+    pub fn list(&self) -> &[Line] {
         &self.list
+    }
+
+    /// The id of the resource that a request is about; none, if that is the service.
+    pub fn resource_id<'p>(&self, found: &Match<'p>) -> Option<Cow<'p, str>> {
+        self.list.get(found.operation())?.resource().map(|id| id.fill(found))
+    }
+
+    /// What stands for the operation of a request where texts do, the same for all that no line matches.
+    pub fn name(&self, found: Option<&Match<'_>>) -> &str {
+        found.and_then(|found| self.list.get(found.operation())).map_or(UNMAPPED, Line::text)
     }
 
     /// The operation of a request, or none if no operation matches it.
@@ -145,6 +165,20 @@ impl Operations {
             Some(operation) => Some(Match { operation, values: Values::default() }),
             None => self.paths.find(method, path),
         }
+    }
+}
+
+impl PartialEq for Operations {
+    fn eq(&self, other: &Self) -> bool {
+        self.list == other.list
+    }
+}
+
+impl Eq for Operations {}
+
+impl Hash for Operations {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.list.hash(state);
     }
 }
 

@@ -1,6 +1,8 @@
 //! What the current policy set reads of a request; data, so that sidecar and filter derive the same keys.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
+
+use crate::{facts::Asked, operations::Operations};
 
 /// One thing policies can read of a request. Caller and method always count as read.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -35,6 +37,8 @@ pub enum Read {
     Protocol,
     /// The part after `?`.
     Query,
+    /// The id of the resource, whose type the operation tells.
+    Resource,
     /// `:scheme`.
     Scheme,
     /// TLS server name.
@@ -69,6 +73,7 @@ impl Read {
         Self::Path,
         Self::Protocol,
         Self::Query,
+        Self::Resource,
         Self::Scheme,
         Self::Sni,
         Self::SourceIp,
@@ -91,6 +96,7 @@ impl Read {
             Self::Path => "path",
             Self::Protocol => "protocol",
             Self::Query => "query",
+            Self::Resource => "resource",
             Self::Scheme => "scheme",
             Self::Sni => "sni",
             Self::SourceIp => "source-ip",
@@ -128,6 +134,7 @@ pub struct Plan {
     digest: PolicyDigest,
     reads: Box<[Read]>,
     rules: Rules,
+    operations: Option<Arc<Operations>>,
 }
 
 /// What the gate does besides asking who is proven and who revoked. The default is what keeps everybody out who can be kept out.
@@ -145,7 +152,28 @@ impl Plan {
         let mut reads: Vec<Read> = reads.into_iter().collect();
         reads.sort_unstable();
         reads.dedup();
-        Self { digest, reads: reads.into(), rules }
+        Self { digest, reads: reads.into(), rules, operations: None }
+    }
+
+    /// The same, with operations that tell requests apart.
+    pub fn with_operations(self, operations: Arc<Operations>) -> Self {
+        Self { operations: Some(operations), ..self }
+    }
+
+    /// The operations of requests; none, if only methods tell requests apart.
+    pub fn operations(&self) -> Option<&Operations> {
+        self.operations.as_deref()
+    }
+
+    /// The name of what is asked for, which tells how it becomes a key: that of the operation, or else the method; nothing for a
+    /// connection. `None` if it can't be read.
+    pub fn operation<'a>(&'a self, asked: &Asked<'a>) -> Option<&'a str> {
+        match (asked, self.operations()) {
+            (Asked::Connection, _) => Some(""),
+            (Asked::Http(Err(_)), _) => None,
+            (Asked::Http(Ok(http)), None) => Some(http.method),
+            (Asked::Http(Ok(http)), Some(operations)) => Some(operations.name(operations.of(http).as_ref())),
+        }
     }
 
     /// What the gate does for it.

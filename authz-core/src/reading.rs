@@ -80,6 +80,7 @@ impl How {
             | Read::Path
             | Read::Protocol
             | Read::Query
+            | Read::Resource
             | Read::Scheme
             | Read::Sni => TextClass::of(tests).map(Self::Text),
             Read::CredentialNotAfter | Read::CredentialNotBefore | Read::HopCredentials | Read::HopsComplete => None,

@@ -12,6 +12,7 @@ use crate::{
     gate::Gate,
     hops::{Chain, Reach},
     identity::{Credential, Digest, IssuerSerial, SpiffeId},
+    operations::Operations,
     plan::{Plan, PolicyDigest, Read, Rules},
     reading::{Reading, Test, Use, Uses},
     revocation::RevocationSet,
@@ -87,8 +88,24 @@ impl Sample {
     fn read(&self, plan: &Plan) -> Vec<Fact> {
         let mut facts: Vec<Fact> =
             vec![Some(plan.digest().to_string()), Some(self.id.into()), Some(self.method.into())];
-        facts.extend(plan.reads().iter().map(|read| self.fact(read)));
+        facts.push(plan.operations().and_then(|_| self.operation()).map(|(number, _)| number.to_string()));
+        facts.extend(plan.reads().iter().map(|read| match read {
+            Read::Resource if plan.operations().is_none() => None,
+            read => self.fact(read),
+        }));
         facts
+    }
+
+    /// The operation and the id of its resource, by the [`map`] of those plans that have one.
+    fn operation(&self) -> Option<(usize, Fact)> {
+        let path = self.target.split('?').next().unwrap();
+        match (self.method, path) {
+            ("GET", "/a") => Some((0, None)),
+            ("GET", "/ab") => Some((1, Some("ab".into()))),
+            ("GET", "/%c3%a9" | "/%C3%A9") => Some((1, Some("\u{e9}".into()))),
+            ("POST", "/a/b") => Some((2, Some("b/a".into()))),
+            _ => None,
+        }
     }
 
     fn fact(&self, read: &Read) -> Fact {
@@ -116,6 +133,7 @@ impl Sample {
             Read::Path => Some(path.replace("%c3%a9", "%C3%A9")),
             Read::Protocol => Some(self.protocol.into()),
             Read::Query => query.map(Into::into),
+            Read::Resource => self.operation().and_then(|(_, id)| id),
             Read::Scheme => Some(self.scheme.into()),
             Read::Sni => self.sni.map(Into::into),
             Read::SourceIp => self.source_ip.map(|ip| ip.to_string()),
@@ -146,9 +164,14 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn plan()(digest in 0..2u8, reads in vec(select(reads()), 0..16)) -> Plan {
-        Plan::new(PolicyDigest([digest; 32]), reads, Rules::default())
+    fn plan()(digest in 0..2u8, reads in vec(select(reads()), 0..16), mapped: bool) -> Plan {
+        let plan = Plan::new(PolicyDigest([digest; 32]), reads, Rules::default());
+        if mapped { plan.with_operations(map()) } else { plan }
     }
+}
+
+fn map() -> Arc<Operations> {
+    Arc::new(Operations::parse(["GET /a", "GET /{x} = {x}", "POST /{x}/{y...} = {y}/{x}"]).unwrap())
 }
 
 fn reads() -> Vec<Read> {
@@ -203,7 +226,7 @@ proptest! {
     #[test]
     fn keys_are_equal_exactly_if_all_facts_read_are((one, other) in pair(), plan in plan()) {
         if let (Some(first), Some(second)) = (one.key(&plan), other.key(&plan)) {
-            prop_assert_eq!(first == second, one.read(&plan) == other.read(&plan));
+            prop_assert_eq!(first == second, one.read(&plan) == other.read(&plan), "{:?} {:?}", plan.reads(), plan.operations());
         }
     }
 
@@ -260,7 +283,16 @@ fn tests_of(read: &Read) -> Vec<Test> {
         Read::Origin => parsed(&["equals:spiffe://td/a"]),
         Read::CredentialLifetime => parsed(&["at-most:99", "at-most:100"]),
         read if never_tested(read) => vec![],
-        _ => parsed(&["equals:a", "like:a*", "like:*a", "like:/*a*b", "equals:/%C3%A9", "like:HTTP/2*", "equals:"]),
+        _ => parsed(&[
+            "equals:a",
+            "equals:b/a",
+            "like:a*",
+            "like:*a",
+            "like:/*a*b",
+            "equals:/%C3%A9",
+            "like:HTTP/2*",
+            "equals:",
+        ]),
     }
 }
 
@@ -296,10 +328,11 @@ proptest! {
                     _ => (Some(fact), None),
                 }
             });
-            (sample.id, sample.method, facts.collect::<Vec<(Option<Fact>, Option<Vec<bool>>)>>())
+            let operation = sample.operation().map(|(number, _)| number);
+            (sample.id, sample.method, operation, facts.collect::<Vec<(Option<Fact>, Option<Vec<bool>>)>>())
         };
         let plan = Plan::new(PolicyDigest([0; 32]), uses.iter().map(|(read, _)| read.clone()), Rules::default());
-        let reading = Reading::of(uses.clone());
+        let (plan, reading) = (plan.with_operations(map()), Reading::of(uses.clone()));
         if let (Some(first), Some(second)) = (one.key_by(&plan, &reading), other.key_by(&plan, &reading)) {
             prop_assert_eq!(first == second, said(&one) == said(&other));
         }

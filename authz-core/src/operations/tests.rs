@@ -134,6 +134,42 @@ fn escapes_match_in_either_case_and_values_can_be_decoded() {
 }
 
 #[test]
+fn a_resource_is_named_by_values_of_the_path() {
+    let map = operations(&["GET /{x}/{y} = orders: {y}/{x}", "GET /a = all of them", "GET /b"]);
+    let id = |path| {
+        let found = map.find("GET", NormalPath::parse(path).unwrap(), None).unwrap();
+        (map.resource_id(&found).map(Cow::into_owned), map.name(Some(&found)).to_owned())
+    };
+    let some = |id: &str, name: &str| (Some(id.to_owned()), name.to_owned());
+    assert_eq!(id("/1/2%3a3"), some("orders: 2:3/1", "GET /{x}/{y} = orders: {y}/{x}"));
+    assert_eq!(id("/a"), some("all of them", "GET /a = all of them"));
+    assert_eq!(id("/b"), (None, "GET /b".to_owned()));
+    assert_eq!(map.name(None), "unmapped");
+}
+
+#[test]
+fn a_bad_resource_is_refused_with_the_remedy() {
+    let cases = [
+        ("GET /{a} = ", "needs an id"),
+        ("GET /{a} = a\\b", "needs an id"),
+        ("GET /{a} = a\"b", "needs an id"),
+        ("GET /{a} = {a", "has a brace without another"),
+        ("GET /{a} = a}", "has a brace without another"),
+        ("GET /{a} = {a}}", "has a brace without another"),
+        ("GET /{a}/{b} = {a}{b}", "without a / between"),
+        ("GET /{a}/{b} = {a}-{b}", "without a / between"),
+        ("GET /{a}/{b} = {c}", "has a parameter \"c\", which the path does not have; it has a, b"),
+        ("GET /order = {order}", "but the path has none (write {order} there, too)"),
+        ("GET /orders = {order}", "has a parameter \"order\", but the path has none"),
+        ("grpc a.B/C = {order}", "but the path of a gRPC call has none"),
+    ];
+    for (text, expected) in cases {
+        let error = Line::parse(text).unwrap_err().to_string();
+        assert!(error.contains(expected), "{text}: {error}");
+    }
+}
+
+#[test]
 fn operations_that_match_the_same_requests_are_told_apart_by_nothing() {
     let lines = [
         "GET /a/{x}",
@@ -147,7 +183,7 @@ fn operations_that_match_the_same_requests_are_told_apart_by_nothing() {
         "grpc a.B/C",
         "grpc a.B/*",
     ];
-    let list = lines.iter().map(|text| Operation::parse(text).unwrap()).collect();
+    let list = lines.iter().map(|text| Line::parse(text).unwrap()).collect();
     let conflict = |operation, other| Fault::Conflict { operation, other };
     assert_eq!(
         Operations::new(list).unwrap_err(),
@@ -159,7 +195,7 @@ fn operations_that_match_the_same_requests_are_told_apart_by_nothing() {
 #[test]
 fn an_operation_whose_requests_are_all_taken_is_dead() {
     let dead = |lines: &[&str]| {
-        let list = lines.iter().map(|text| Operation::parse(text).unwrap()).collect();
+        let list = lines.iter().map(|text| Line::parse(text).unwrap()).collect();
         Operations::new(list).err().unwrap_or_default()
     };
     let is_dead = |operation| vec![Fault::Dead { operation }];
@@ -245,8 +281,8 @@ fn matches(template: &Template, path: &str) -> Option<Vec<u8>> {
 }
 
 /// The rule itself: of all that match the most specific.
-fn naive(operations: &[Operation], method: &str, path: &str, content_type: Option<&str>) -> Option<usize> {
-    let rank = |operation: &Operation| match operation {
+fn naive(operations: &[Line], method: &str, path: &str, content_type: Option<&str>) -> Option<usize> {
+    let rank = |line: &Line| match line.operation() {
         Operation::Grpc { service, method: name } => {
             let called = path.strip_prefix(&format!("/{service}/"))?;
             let rank = match name {
@@ -290,14 +326,14 @@ proptest! {
         texts in prop::collection::vec(operation(), 1..24),
         requests in prop::collection::vec(("GET|POST|PUT", "/|(/(a|b|c|a\\.B)){1,5}/?", any::<bool>()), 1..24),
     ) {
-        let list: Vec<Operation> = texts.iter().map(|text| Operation::parse(text).unwrap()).collect();
+        let list: Vec<Line> = texts.iter().map(|text| Line::parse(text).unwrap()).collect();
         match Operations::new(list.clone()) {
             Ok(map) => for (method, path, grpc) in requests {
                 let content_type = grpc.then_some("application/grpc");
                 let found = map.find(&method, NormalPath::parse(&path).unwrap(), content_type);
                 prop_assert_eq!(found.map(|it| it.operation()), naive(&list, &method, &path, content_type), "{} {}", method, path);
                 if let Some(found) = found {
-                    prop_assert_eq!(found.values().len(), list[found.operation()].parameters().count());
+                    prop_assert_eq!(found.values().len(), list[found.operation()].operation().parameters().count());
                 }
             },
             Err(faults) => for fault in faults {
@@ -313,7 +349,7 @@ proptest! {
     #[test]
     fn who_is_alive_is_found(texts in prop::collection::btree_set("GET /|GET /a/?|(GET|\\*) (/\\{p\\}|/\\{p\\}/\\{q\\}|/a|/a/\\{q\\})?(/|/\\{r\\.\\.\\.\\})", 1..12)) {
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let list: Vec<Operation> = texts.iter().map(|text| Operation::parse(text).unwrap()).collect();
+        let list: Vec<Line> = texts.iter().map(|text| Line::parse(text).unwrap()).collect();
         // Every shape of a path that these can tell apart, under a method that is named and one that is not.
         let parts = ["", "/", "/a", "/a/", "/z", "/z/", "/a/z", "/a/z/", "/z/z", "/z/z/", "/z/z/z", "/a/z/z", "/a/z/z/"];
         let mut seen = BTreeSet::new();
@@ -337,9 +373,31 @@ proptest! {
 
     #[test]
     fn no_text_makes_it_panic(text in "(grpc |GET |\\* )?[/{}.a-z*%;\u{e9} ]{0,20}|.*") {
-        if let Ok(operation) = Operation::parse(&text) {
-            prop_assert_eq!(operation.to_string(), text);
+        if let Ok(line) = Line::parse(&text) {
+            prop_assert_eq!(line.to_string(), text);
         }
+    }
+
+    #[test]
+    fn no_id_makes_it_panic(text in "[a{}/=\"\\\\ ]{0,12}|.*") {
+        let text = format!("GET /{{a}}/{{b}} = {text}");
+        if let Ok(line) = Line::parse(&text) {
+            prop_assert_eq!(line.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn different_values_give_different_ids(
+        one in ("[a-c:]{1,3}", "[a-c:]{1,3}", "[a-c:]{1,3}(/[a-c:]{1,3}){0,2}"),
+        other in ("[a-c:]{1,3}", "[a-c:]{1,3}", "[a-c:]{1,3}(/[a-c:]{1,3}){0,2}"),
+        id in "[a-c:]?\\{x\\}[a-c:]?/[a-c:]?\\{y\\}/\\{z\\}|\\{z\\}/\\{x\\}/\\{y\\}|\\{x\\}/\\{z\\}/\\{y\\}",
+    ) {
+        let map = operations(&[&format!("GET /{{x}}/{{y}}/{{z...}} = {id}")]);
+        let fill = |(x, y, z): &(String, String, String)| {
+            let path = format!("/{x}/{y}/{z}");
+            map.resource_id(&map.find("GET", NormalPath::parse(&path).unwrap(), None).unwrap()).unwrap().into_owned()
+        };
+        prop_assert_eq!(fill(&one) == fill(&other), one == other, "{:?} {:?}", one, other);
     }
 
     #[test]

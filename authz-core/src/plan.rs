@@ -118,6 +118,11 @@ impl Rules {
     pub const NO_PATH_PARAMETERS: &str = "no-path-parameters";
 }
 
+impl Plan {
+    /// The text that stands among the reads of a plan on the wire where there are operations.
+    pub const BY_OPERATION: &str = "by-operation";
+}
+
 /// SHA-256 over everything that can change what policies answer: their text, schema, entities, service.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub struct PolicyDigest(pub [u8; 32]);

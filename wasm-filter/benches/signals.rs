@@ -53,7 +53,7 @@ fn knowing(callers: u32) -> Machine {
     let config = Config { max_callers: 20_000, max_connections: 20_000, max_decisions: 20_000, ..Config::default() };
     let mut machine = Machine::new(&config, Identity { instance: [9; 16], node: "bench".into() });
     machine.tick(NOW);
-    let plan = link::Plan { digest: PLAN.to_vec(), reads: vec!["path".into()] };
+    let plan = link::Plan { digest: PLAN.to_vec(), reads: vec!["path".into()], operations: vec![] };
     let lease = Some(link::Lease { beat: 1, ttl_ms: 1_000_000 });
     let update = link::Update { plan: Some(plan), resync: true, seq: 1, lease, ..Default::default() };
     machine.update(&update.encode_to_vec(), NOW);

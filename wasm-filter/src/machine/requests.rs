@@ -70,7 +70,7 @@ impl Machine {
         };
         let chain = behind.chain()?;
         let asked = arrival.asked.as_facts();
-        let reading = known.readings.get(asked.operation()?)?;
+        let reading = known.readings.get(plan.operation(&asked)?)?;
         let request = Keyed { asked, peer, caller: &known.caller, chain, reading };
         // What does not pass the gate is judged by the sidecar, so that audit has all of it.
         request.write_key(&self.none_revoked, plan, now, &mut self.key).ok()?;
@@ -107,7 +107,8 @@ impl Machine {
     fn knows_reading(&self, asked: &link::DecideRequest, peer: &Peer) -> bool {
         let known = peer.digest.as_ref().and_then(|digest| self.callers.get(digest));
         let lines = Asked(&asked.headers);
-        let operation = request::as_facts(asked, &lines).operation();
+        let asked = request::as_facts(asked, &lines);
+        let operation = self.plan.as_ref().and_then(|plan| plan.operation(&asked));
         known.zip(operation).is_some_and(|(known, operation)| known.readings.contains_key(operation))
     }
 
@@ -179,7 +180,7 @@ impl Machine {
         }
         let lines = Asked(&pending.asked.headers);
         let (asked, peer, chain) = (pending.as_facts(&lines), &pending.peer, &response.chain);
-        let Some(operation) = asked.operation() else { return };
+        let Some(operation) = plan.operation(&asked) else { return };
         let Some(reading) = self.callers.reading(&digest, operation, response.reading.as_ref()) else { return };
         let request = Keyed { asked, peer, caller, chain, reading: &reading };
         if request.write_key(&self.none_revoked, plan, now, &mut self.key).is_err() {

@@ -1,6 +1,9 @@
 //! One message from the Watch stream, from bytes to types; it applies nothing.
 
+use std::sync::Arc;
+
 use authz_core::{
+    operations::Operations,
     plan::{Plan, PolicyDigest, Read, Rules},
     revocation::Mark,
     scope::Scope,
@@ -95,19 +98,50 @@ fn reached(seq: u64, fingerprint: Vec<u8>) -> Option<Reached> {
 }
 
 fn parse_plan(plan: link::Plan) -> NewPlan {
-    let link::Plan { digest, reads } = plan;
+    let link::Plan { digest, reads, operations } = plan;
     let Ok(digest) = digest.try_into() else {
         return NewPlan::Unknown("the digest of the plan has not 32 bytes".into());
     };
-    let (rules, reads): (Vec<_>, Vec<_>) = reads.into_iter().partition(|text| text == Rules::NO_PATH_PARAMETERS);
-    // Who proves nothing is never answered from memory, so there is no rule about it here.
-    let rules = Rules { refuse_path_parameters: !rules.is_empty(), ..Rules::default() };
-    let parse =
-        |text: &String| Read::parse(text).ok_or_else(|| format!("the plan reads {text:?}, unknown to this filter"));
-    match reads.iter().map(parse).collect::<Result<Vec<Read>, String>>() {
-        Ok(reads) => NewPlan::Known(Plan::new(PolicyDigest(digest), reads, rules)),
+    match parse_reads(&reads).and_then(|reads| Ok((reads, parse_operations(&operations)?))) {
+        Ok((Reads { reads, rules, by_operation }, operations)) => {
+            let plan = Plan::new(PolicyDigest(digest), reads, rules);
+            // Operations that are not announced, or not there, are a plan of another time.
+            match (by_operation, operations) {
+                (false, None) => NewPlan::Known(plan),
+                (true, Some(operations)) => NewPlan::Known(plan.with_operations(Arc::new(operations))),
+                _ => NewPlan::Unknown("the plan has operations in one place only".into()),
+            }
+        }
         Err(why) => NewPlan::Unknown(why),
     }
+}
+
+/// What stands among the reads of a plan.
+struct Reads {
+    reads: Vec<Read>,
+    rules: Rules,
+    by_operation: bool,
+}
+
+fn parse_reads(texts: &[String]) -> Result<Reads, String> {
+    // Who proves nothing is never answered from memory, so there is no rule about it here.
+    let mut parsed = Reads { reads: Vec::with_capacity(texts.len()), rules: Rules::default(), by_operation: false };
+    for text in texts {
+        match text.as_str() {
+            Rules::NO_PATH_PARAMETERS => parsed.rules.refuse_path_parameters = true,
+            Plan::BY_OPERATION => parsed.by_operation = true,
+            text => {
+                let read = Read::parse(text);
+                parsed.reads.push(read.ok_or_else(|| format!("the plan reads {text:?}, unknown to this filter"))?);
+            }
+        }
+    }
+    Ok(parsed)
+}
+
+fn parse_operations(texts: &[String]) -> Result<Option<Operations>, String> {
+    let parsed = (!texts.is_empty()).then(|| Operations::parse(texts.iter().map(String::as_str)));
+    parsed.transpose().map_err(|error| format!("the plan has an operation that is unknown to this filter: {error}"))
 }
 
 fn parse_probe(probe: link::Probe) -> Probe {
@@ -141,15 +175,20 @@ mod tests {
 
     #[test]
     fn a_plan_with_anything_unknown_is_unknown() {
-        let known = |digest: usize, reads: &[&str]| {
-            let reads = reads.iter().map(|read| (*read).to_owned()).collect();
-            let update =
-                link::Update { plan: Some(link::Plan { digest: vec![1; digest], reads }), ..Default::default() };
+        let known = |digest: usize, reads: &[&str], operations: &[&str]| {
+            let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+            let plan = link::Plan { digest: vec![1; digest], reads: texts(reads), operations: texts(operations) };
+            let update = link::Update { plan: Some(plan), ..Default::default() };
             matches!(parsed(&update).plan, Some(NewPlan::Known(_)))
         };
-        assert!(known(32, &["path", "header:x-tenant"]));
-        assert!(!known(32, &["path", "phase-of-the-moon"]));
-        assert!(!known(31, &[]));
+        assert!(known(32, &["path", "header:x-tenant"], &[]));
+        assert!(!known(32, &["path", "phase-of-the-moon"], &[]));
+        assert!(!known(31, &[], &[]));
+        assert!(known(32, &["resource", "by-operation"], &["GET /a", "grpc a.B/C", "GET /a/{x} = {x}"]));
+        assert!(!known(32, &["by-operation"], &["GET /a", "mqtt a/b"]));
+        assert!(!known(32, &["by-operation"], &["GET /a", "GET /a"]));
+        assert!(!known(32, &["by-operation"], &[]));
+        assert!(!known(32, &[], &["GET /a"]));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! From the sidecar's types to messages for a filter; it decides nothing about what is sent.
 
 use authz_core::{
+    operations::Operations,
     plan::{Plan, Rules},
     revocation::{Mark, RevocationSet},
     scope::Scope,
@@ -15,9 +16,15 @@ use crate::{
 /// A plan without its name.
 pub fn wire_plan(plan: &Plan) -> link::Plan {
     let reads = plan.reads().iter().map(ToString::to_string);
-    // Among the reads, so that a filter which does not know the rule keeps nothing rather than the wrong thing.
+    let operations = plan.operations().map(Operations::list).unwrap_or_default();
+    // Among the reads, so that a filter which does not know the one or the other keeps nothing rather than the wrong thing.
+    let by_operation = (!operations.is_empty()).then(|| Plan::BY_OPERATION.to_owned());
     let rule = plan.rules().refuse_path_parameters.then(|| Rules::NO_PATH_PARAMETERS.to_owned());
-    link::Plan { digest: Vec::new(), reads: reads.chain(rule).collect() }
+    link::Plan {
+        digest: Vec::new(),
+        reads: reads.chain(rule).chain(by_operation).collect(),
+        operations: operations.iter().map(ToString::to_string).collect(),
+    }
 }
 
 /// What one entry means to a filter: nothing, if it changed nothing here.

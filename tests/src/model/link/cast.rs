@@ -61,7 +61,7 @@ pub(super) fn headers() -> Vec<(String, Vec<u8>)> {
 }
 
 pub(super) fn plan() -> link::Plan {
-    link::Plan { digest: Vec::new(), reads: vec!["path".to_owned()] }
+    link::Plan { digest: Vec::new(), reads: vec!["path".to_owned()], operations: vec![] }
 }
 
 /// The entry at `seq` as the sidecar has it.

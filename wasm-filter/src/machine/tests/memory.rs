@@ -139,7 +139,7 @@ fn a_new_plan_forgets_the_decisions_and_the_same_plan_again_does_not() {
     rig.update(&with(plan([8; 32])));
     assert_eq!(verdict(rig.recall(1, "/x").as_ref()), "-");
     assert_eq!(rig.machine.decisions.len(), 0);
-    rig.update(&with(link::Plan { digest: vec![9; 32], reads: vec!["tide".into()] }));
+    rig.update(&with(link::Plan { digest: vec![9; 32], reads: vec!["tide".into()], operations: vec![] }));
     rig.learn(1, "/x", &link::DecideResponse { plan: vec![9; 32], ..allow("/a", 1, 1) });
     assert_eq!(verdict(rig.recall(1, "/x").as_ref()), "-", "without keys nothing is kept");
 }

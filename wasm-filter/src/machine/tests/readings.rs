@@ -4,7 +4,7 @@ use authz_wire::link;
 
 use super::{
     allow, deny,
-    rig::{Rig, revoked, verdict},
+    rig::{Rig, plan, revoked, verdict},
 };
 
 fn tested(read: &str, tests: &[&str]) -> link::Reading {
@@ -35,6 +35,26 @@ fn a_reading_is_that_of_one_caller_and_one_operation() {
     rig.ask(2, "/y");
     assert!(rig.asked.reading_under.is_empty());
     assert_eq!(verdict(rig.recall_with(1, &super::rig::head("POST", "/x")).as_ref()), "-");
+}
+
+#[test]
+fn operations_of_the_plan_tell_requests_apart_and_name_their_resources() {
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+    let operations = texts(&["GET /orders/{order} = {order}", "GET /carts/{cart} = {cart}"]);
+    let plan = link::Plan { reads: texts(&["resource", "by-operation"]), operations, ..plan(super::fixture::PLAN) };
+    let mut rig = Rig::new();
+    rig.update(&link::Update { plan: Some(plan), ..Default::default() });
+    rig.learn(1, "/orders/1", &by("/a", 1, Some(tested("resource", &["equals:7"]))));
+    let found = ["/orders/2", "/orders/7", "/carts/2", "/", "/x"].map(|path| verdict(rig.recall(1, path).as_ref()));
+    assert_eq!(
+        found,
+        ["allow permit /a", "-", "-", "-", "-"],
+        "another order is not another key; another operation is"
+    );
+    // Whatever no operation matches has one reading.
+    rig.learn(1, "/x", &by("/a", 1, Some(link::Reading::default())));
+    assert_eq!(verdict(rig.recall(1, "/y/z").as_ref()), "allow permit /a");
+    assert_eq!(verdict(rig.recall(1, "/carts/2").as_ref()), "-");
 }
 
 #[test]

@@ -172,7 +172,7 @@ pub fn head(method: &str, path: &str) -> Vec<(String, Vec<u8>)> {
 
 /// A plan that reads the path and one header.
 pub fn plan(digest: [u8; 32]) -> link::Plan {
-    link::Plan { digest: digest.to_vec(), reads: vec!["path".into(), "header:x-tenant".into()] }
+    link::Plan { digest: digest.to_vec(), reads: vec!["path".into(), "header:x-tenant".into()], operations: vec![] }
 }
 
 /// The revocation of `scope` at `seq`, of all credentials, for ever.

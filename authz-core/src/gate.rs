@@ -66,13 +66,11 @@ impl<'s> Gate<'s> {
             Asked::Http(Ok(http)) => Some(http),
             Asked::Http(Err(invalid)) => return Err(Denial::of(invalid.reason())),
         };
-        match http.and_then(|http| self.unreadable(http)) {
-            Some(reason) => Err(Denial::of(reason)),
-            None => {
-                let operation = http.and_then(|http| self.plan.operations()?.of(http));
-                Ok(Admitted { principal, facts, http, operation, plan: self.plan })
-            }
+        if let Some(reason) = http.and_then(|http| self.unreadable(http)) {
+            return Err(Denial::of(reason));
         }
+        let operation = http.and_then(|http| self.plan.operations()?.of(http));
+        Ok(Admitted { principal, facts, http, operation, plan: self.plan })
     }
 
     fn principal<'a>(&self, facts: &'a Facts<'a>, now: Timestamp) -> Result<Principal<'a>, Denial> {

@@ -75,6 +75,7 @@ fn sources(policies: usize) -> Sources {
         policies: vec![Source { name: "bench.cedar".into(), text: text(policies) }],
         schema: None,
         entities: None,
+        operations: None,
         service: "cart".into(),
         limit_millis: 60_000,
         deny_limit_millis: 5_000,

@@ -13,7 +13,6 @@ mod files;
 mod index;
 mod lazy;
 mod lifetime;
-#[allow(dead_code, reason = "nothing is asked by operation yet")]
 mod operations;
 mod problem;
 mod reads;

@@ -121,6 +121,7 @@ fn sources() -> Sources {
         policies: vec![Source { name: "fuzz.cedar".to_owned(), text: POLICIES.to_owned() }],
         schema: None,
         entities: None,
+        operations: None,
         service: "shop".to_owned(),
         limit_millis: 60_000,
         deny_limit_millis: 10_000,

@@ -20,6 +20,7 @@ fn checker(text: &str) -> Checker {
         policies: vec![policy::Source { name: "a.cedar".into(), text: text.into() }],
         schema: None,
         entities: None,
+        operations: None,
         service: "cart".into(),
         limit_millis: 86_400_000,
         deny_limit_millis: 86_400_000,

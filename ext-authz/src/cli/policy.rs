@@ -42,7 +42,7 @@ pub(super) struct ValidateArgs {
     #[arg(value_name = "FILE", required_unless_present = "config")]
     files: Vec<PathBuf>,
     /// Check the files that this configuration names
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "schema", "entities", "service"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "schema", "entities", "operations", "service"])]
     config: Option<PathBuf>,
     /// A Cedar schema in place of the built-in one
     #[arg(long, value_name = "FILE")]
@@ -50,8 +50,11 @@ pub(super) struct ValidateArgs {
     /// Entities in Cedar's JSON form
     #[arg(long, value_name = "FILE")]
     entities: Option<PathBuf>,
+    /// An operation map: which requests are which action on which resource
+    #[arg(long, value_name = "FILE")]
+    operations: Option<PathBuf>,
     /// They are control policies: who may signal what (with --config, those of control.policy)
-    #[arg(long, conflicts_with_all = ["schema", "entities"])]
+    #[arg(long, conflicts_with_all = ["schema", "entities", "operations"])]
     control: bool,
     /// The service that the policies are for
     #[arg(long, value_name = "NAME", default_value = "service")]
@@ -90,7 +93,7 @@ impl ValidateArgs {
     }
 
     fn into_files(self) -> Result<PolicyFiles, CliError> {
-        let Self { files, config, schema, entities, service, .. } = self;
+        let Self { files, config, schema, entities, operations, service, .. } = self;
         if let Some(config) = config {
             return Ok(load(&config)?.policy_files());
         }
@@ -101,6 +104,7 @@ impl ValidateArgs {
             policies,
             schema,
             entities,
+            operations,
             service,
             limit_millis,
             deny_limit_millis,

@@ -23,6 +23,8 @@ pub struct PolicyConfig {
     pub schema: Option<PathBuf>,
     /// Entities, Cedar JSON.
     pub entities: Option<PathBuf>,
+    /// The operation map, YAML.
+    pub operations: Option<PathBuf>,
     /// Longest life of an allowing decision.
     pub decision_ttl: Duration,
     /// Longest life of a denial.
@@ -41,6 +43,11 @@ pub(super) const KNOBS: &[Knob] = &[
     ),
     Knob::new("policy.schema", KnobDefault::None, "A Cedar schema in place of the built-in one."),
     Knob::new("policy.entities", KnobDefault::None, "Entities that policies refer to, in Cedar's JSON form."),
+    Knob::new(
+        "policy.operations",
+        KnobDefault::None,
+        "The operation map: which requests are which action on which resource, in YAML; without one the action is the HTTP method.",
+    ),
     Knob::new(
         "policy.decision_ttl",
         KnobDefault::Value("5m"),
@@ -64,6 +71,7 @@ impl PolicyConfig {
         let files = reader.values("policy.files", scalar::path);
         let (schema, entities) =
             (reader.optional("policy.schema", scalar::path), reader.optional("policy.entities", scalar::path));
+        let operations = reader.optional("policy.operations", scalar::path);
         let (decision_ttl, deny_ttl) =
             (reader.value("policy.decision_ttl", ttl), reader.value("policy.deny_ttl", deny_ttl));
         let path_parameters = reader.value("policy.path_parameters", path_parameters);
@@ -72,6 +80,7 @@ impl PolicyConfig {
             files: files?.iter().map(|file| reader.located(file)).collect(),
             schema: schema?.map(|file| reader.located(file)),
             entities: entities?.map(|file| reader.located(file)),
+            operations: operations?.map(|file| reader.located(file)),
             decision_ttl: decision_ttl?,
             deny_ttl: deny_ttl?,
             refuse_path_parameters: path_parameters?,
@@ -84,6 +93,7 @@ impl PolicyConfig {
             policies: self.files.clone(),
             schema: self.schema.as_deref().map(Path::to_path_buf),
             entities: self.entities.as_deref().map(Path::to_path_buf),
+            operations: self.operations.as_deref().map(Path::to_path_buf),
             service: service.name.clone(),
             limit_millis: millis(self.decision_ttl),
             deny_limit_millis: millis(self.deny_ttl),

@@ -1,7 +1,7 @@
 //! From sources to compiled policies, or to everything that is wrong with them; pure.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
     thread,
 };
@@ -13,20 +13,21 @@ use cedar_policy::{
 
 use super::{
     compiled::{
-        CompiledPolicies, Limits, Method, Name, Size,
+        CompiledPolicies, Limits, Name, Size,
         callers::{Callers, Indexes},
         error_log::ErrorLog,
     },
     directory::{Directory, check_spiffe},
     index::{Builder, Index},
     lifetime::{Lifetimes, Mention, OtherUse, TimeUses, time_uses},
+    operations::{Circumstances, OperationMap},
     problem::{InvalidPolicies, Problem, Unexpected, with_causes},
     reads::Reads,
     scope::{Scope, Target, reach},
     shape::Shape,
     source::{Source, Sources},
     statement::{self, Conditions, Statement},
-    vocabulary::{BUILT_IN_SCHEMA, CONNECTION, Reach, Vocabulary},
+    vocabulary::{BUILT_IN_SCHEMA, Kind, Map, Place, Reach, Routes, Vocabulary},
 };
 
 /// Compiles a policy set.
@@ -62,9 +63,12 @@ fn compile_here(sources: &Sources) -> Result<CompiledPolicies, InvalidPolicies> 
     let statements = statement::parse_all(&sources.policies, &mut problems);
     check_not_empty(sources, &statements, &mut problems);
     check_depth(&statements, &mut problems);
-    let vocabulary = Vocabulary::parse(&schema, &mut problems);
+    let (map, mut warnings) = operation_map(sources, &mut problems);
+    let named = || statements.iter().flat_map(|statement| statement.policy.entity_literals()).collect();
+    let map = sources.operations.as_ref().zip(map.as_ref()).map(|(source, says)| Map { source, says, named: named() });
+    let vocabulary = Vocabulary::parse(&schema, map.as_ref(), &mut problems);
     let parts = vocabulary.and_then(|vocabulary| {
-        let warnings = validate(&vocabulary, &statements, &mut problems);
+        warnings.extend(validate(&vocabulary, &statements, &mut problems));
         let (entities, service) = (sources.entities.as_ref(), &sources.service);
         let directory = Directory::parse(entities, &schema, service, &vocabulary, &mut problems)?;
         Some((vocabulary, directory, warnings))
@@ -79,6 +83,15 @@ fn compile_here(sources: &Sources) -> Result<CompiledPolicies, InvalidPolicies> 
             Err(InvalidPolicies { problems })
         }
     }
+}
+
+/// The map, if there is one and nothing is wrong with it, and warnings.
+fn operation_map(sources: &Sources, problems: &mut Vec<Problem>) -> (Option<OperationMap>, Vec<Problem>) {
+    let mut warnings = Vec::new();
+    let circumstances = Circumstances { refuse_path_parameters: sources.refuse_path_parameters };
+    let source = sources.operations.as_ref();
+    let map = source.and_then(|source| OperationMap::parse(source, circumstances, problems, &mut warnings));
+    (map, warnings)
 }
 
 /// What the policies that can match here come to.
@@ -258,16 +271,21 @@ fn assemble(
     let lifetimes = Lifetimes::new(sources.time_zone.clone(), times);
     let read = reads.facts.iter().map(|(read, _)| read.clone());
     let plan = Plan::new(sources.digest(&schema.text), read, rules);
+    let plan = match &vocabulary.routes {
+        Routes::Methods(_) => plan,
+        Routes::Operations(routes) => plan.with_operations(Arc::clone(&routes.operations)),
+    };
     let common = common(&directory, &reads)?;
-    let methods = methods(&vocabulary, plan.reads(), lifetimes.mentions());
+    let kinds = kinds(&vocabulary, plan.reads(), lifetimes.mentions());
     let indexes = Indexes { workloads: index, strangers };
     Ok(CompiledPolicies {
         service: directory.service().clone(),
         permits_connections: what_permits_reach(statements, &vocabulary).connections,
         reads_chain: plan.reads().iter().any(|read| matches!(read, Read::Hops | Read::Origin))
             || lifetimes.mentions().contains(&Mention::Chain),
-        callers: Callers::new(directory, vocabulary.types, indexes, common, methods.len()),
-        methods,
+        callers: Callers::new(directory, vocabulary.types, indexes, common, kinds.len()),
+        kinds,
+        routes: vocabulary.routes,
         names: names(statements),
         size: Size { all: statements.len(), applicable: count },
         limits: Limits { allow: sources.limit_millis, deny: sources.deny_limit_millis },
@@ -284,8 +302,10 @@ fn applicable(
     directory: &Directory,
 ) -> Result<Applicable, Unexpected> {
     let service = directory.service().clone();
-    let target = Target { vocabulary, service_groups: directory.groups(&service), service };
-    let shapes: Vec<&Shape> = vocabulary.methods.values().map(|method| method.context.as_ref()).collect();
+    let service_groups = directory.groups(&service);
+    let target = Target::new(vocabulary, service, service_groups);
+    let shapes = shapes(vocabulary);
+    let names_resources = vocabulary.kinds.iter().any(|kind| kind.resource.place != Place::Service);
     let has_time = shapes.iter().any(|shape| shape.has_time());
     let mut found = Applicable::default();
     let (mut workloads, mut strangers) = (Builder::default(), Builder::default());
@@ -308,7 +328,13 @@ fn applicable(
             }
         };
         reads.facts.add(&times.reads);
+        if names_resources {
+            reads.facts.add(&reads.resource);
+        }
         found.reads.join(&reads);
+        if [&scope, &strange].into_iter().flatten().any(Scope::tells_resources_apart) {
+            found.reads.facts.presence(Read::Resource);
+        }
         found.warnings.extend(times.other_use.iter().map(|other_use| keeps_nothing(statement, other_use)));
         found.times.push((statement.policy.id().clone(), times));
         found.judge_unverified |= strange.is_some() && statement.policy.effect() == Effect::Permit;
@@ -330,13 +356,21 @@ fn common(directory: &Directory, reads: &Reads) -> Result<Entities, Unexpected> 
     directory.common(named)
 }
 
-fn methods(vocabulary: &Vocabulary, reads: &[Read], mentions: &BTreeSet<Mention>) -> HashMap<Box<str>, Method> {
-    let numbered = vocabulary.methods.iter().enumerate();
-    let method = numbered.map(|(number, (name, known))| {
-        let (action, context) = (known.action.clone(), known.context.only(reads, mentions));
-        (name.clone(), Method { number, is_connection: **name == *CONNECTION, action, context })
-    });
-    method.collect()
+/// What contexts can have, each once: many kinds have the same.
+fn shapes(vocabulary: &Vocabulary) -> Vec<&Shape> {
+    let mut seen = HashSet::new();
+    let shapes = vocabulary.kinds.iter().map(|kind| &kind.context);
+    shapes.filter(|shape| seen.insert(Arc::as_ptr(shape))).map(AsRef::as_ref).collect()
+}
+
+fn kinds(vocabulary: &Vocabulary, reads: &[Read], mentions: &BTreeSet<Mention>) -> Vec<Kind> {
+    let mut narrowed: HashMap<*const Shape, Arc<Shape>> = HashMap::new();
+    let kind = |kind: &Kind| {
+        let narrow = || Arc::new(kind.context.only(reads, mentions));
+        let context = narrowed.entry(Arc::as_ptr(&kind.context)).or_insert_with(narrow);
+        Kind { context: Arc::clone(context), ..kind.clone() }
+    };
+    vocabulary.kinds.iter().map(kind).collect()
 }
 
 fn names(statements: &[Statement<'_>]) -> HashMap<cedar_policy::PolicyId, Name> {

@@ -11,7 +11,7 @@ use authz_core::{
     reason::Reason,
     time::Timestamp,
 };
-use cedar_policy::{Entities, EntityUid, PolicyId, Request};
+use cedar_policy::{Entities, EntityId, EntityUid, PolicyId, Request};
 
 use self::{
     callers::{CallerView, Callers},
@@ -20,10 +20,10 @@ use self::{
 use super::{
     context,
     evaluation::{Findings, evaluate},
+    index::Subject,
     lifetime::{Lifetime, Lifetimes, Mention},
     problem::{Problem, Unexpected},
-    shape::Shape,
-    vocabulary::CONNECTION,
+    vocabulary::{CONNECTION, Kind, Place, Routes},
 };
 
 pub(super) mod callers;
@@ -33,7 +33,10 @@ pub(super) mod error_log;
 /// Policies in force: checked, indexed, and with the plan of what they read.
 pub struct CompiledPolicies {
     pub(super) plan: Plan,
-    pub(super) methods: HashMap<Box<str>, Method>,
+    /// Kinds of requests, by number; of the context of each only what is in some key: what is not there can't make a cached decision
+    /// differ from a fresh one.
+    pub(super) kinds: Vec<Kind>,
+    pub(super) routes: Routes,
     pub(super) service: EntityUid,
     pub(super) callers: Callers,
     /// Whether some policy permits connections; else none is asked about them, for none was checked against them.
@@ -50,7 +53,7 @@ pub struct CompiledPolicies {
 
 /// What policies are asked about one request.
 pub struct Question<'p> {
-    asked: Result<(&'p Method, Arc<CallerView>), Reason>,
+    asked: Result<(&'p Kind, Arc<CallerView>), Reason>,
     reading: Arc<Reading>,
 }
 
@@ -59,17 +62,6 @@ impl Question<'_> {
     pub fn reading(&self) -> &Arc<Reading> {
         &self.reading
     }
-}
-
-/// How requests with one method are asked about.
-pub(super) struct Method {
-    /// Its place among all.
-    pub number: usize,
-    /// Whether it stands for connections.
-    pub is_connection: bool,
-    pub action: EntityUid,
-    /// Only what is in the key: what is not there can't make a cached decision differ from a fresh one.
-    pub context: Shape,
 }
 
 /// What a policy is called, and its place among the others.
@@ -137,7 +129,7 @@ impl CompiledPolicies {
 
     /// Whether the schema has an action for this method.
     pub fn knows_method(&self, method: &str) -> bool {
-        self.methods.contains_key(method)
+        matches!(&self.routes, Routes::Methods(methods) if methods.contains_key(method))
     }
 
     /// What is doubtful but no mistake.
@@ -162,12 +154,35 @@ impl CompiledPolicies {
         if is_connection && !self.permits_connections {
             return unasked(Reason::NoPermit);
         }
-        let operation = admitted.http().map_or(CONNECTION, |http| http.method);
-        let Some(method) = self.methods.get(operation) else { return unasked(Reason::MethodUnknown) };
+        let number = self.kind_of(admitted);
+        let Some((number, kind)) = number.and_then(|number| Some((number, self.kinds.get(number)?))) else {
+            return unasked(Reason::MethodUnknown);
+        };
         match self.callers.of(admitted) {
-            Ok(caller) => Question { reading: caller.reading(method), asked: Ok((method, caller)) },
+            Ok(caller) => Question { reading: caller.reading(number, kind), asked: Ok((kind, caller)) },
             Err(error) => unasked(internal("caller", &*error)),
         }
+    }
+
+    fn kind_of(&self, admitted: &Admitted<'_>) -> Option<usize> {
+        match (&self.routes, admitted.http(), admitted.operation()) {
+            (Routes::Methods(methods), http, _) => methods.get(http.map_or(CONNECTION, |http| http.method)).copied(),
+            (Routes::Operations(routes), None, _) => routes.connection,
+            (Routes::Operations(routes), Some(_), None) => Some(routes.unmapped),
+            (Routes::Operations(routes), Some(_), Some(found)) => routes.lines.get(found.operation()).copied(),
+        }
+    }
+
+    /// What a request of this kind is about.
+    fn subject(&self, admitted: &Admitted<'_>, kind: &Kind) -> Subject {
+        let name = &kind.resource.name;
+        let uid = match (kind.resource.place, admitted.resource_id()) {
+            (Place::InService | Place::Elsewhere, Some(id)) => {
+                EntityUid::from_type_name_and_id(name.clone(), EntityId::new(id))
+            }
+            _ => self.service.clone(),
+        };
+        self.callers.subject(uid, &kind.resource)
     }
 
     /// Decides an admitted request while the view of the log is as it should be. It holds until the limit of the
@@ -211,16 +226,17 @@ impl CompiledPolicies {
     }
 
     fn judge(&self, question: &Question<'_>, asking: Asking<'_>) -> Judgement {
-        let (method, caller) = match &question.asked {
-            Ok((method, caller)) => (*method, caller),
+        let (kind, caller) = match &question.asked {
+            Ok((kind, caller)) => (*kind, caller),
             Err(reason) => return nobody(*reason),
         };
-        let candidates = || caller.candidates(method).map(|it| &it.policies);
+        let subject = self.subject(asking.admitted, kind);
+        let candidates = || caller.candidates(kind, &subject).map(|it| &it.policies);
         if candidates().next().is_none() {
             return nobody(Reason::NoPermit);
         }
         let lifetime = self.lifetimes.of(candidates());
-        match self.cedar_request(question, method, caller, asking, &lifetime) {
+        match self.cedar_request(question, (kind, caller, &subject.uid), asking, &lifetime) {
             Ok((request, entities)) => {
                 let judgement = self.conclude(evaluate(candidates(), &request, &entities), asking.now);
                 Judgement { holds_until: lifetime.holds_until(asking.admitted, asking.now), ..judgement }
@@ -233,14 +249,13 @@ impl CompiledPolicies {
     fn cedar_request(
         &self,
         question: &Question<'_>,
-        method: &Method,
-        caller: &Arc<CallerView>,
+        (kind, caller, resource): (&Kind, &Arc<CallerView>, &EntityUid),
         Asking { admitted, now, view_age }: Asking<'_>,
         lifetime: &Lifetime<'_>,
     ) -> Result<(Request, Entities), Arc<Unexpected>> {
         let (types, zone) = (self.callers.types(), self.lifetimes.zone());
         let source = context::Source { admitted, types, reading: &question.reading, now, zone, view_age };
-        let context = context::build(&method.context, source)?;
+        let context = context::build(&kind.context, source)?;
         let hops = admitted.facts().chain.hops();
         let with_hops = (self.reads_chain && !hops.is_empty()).then(|| self.callers.with_hops(caller, hops));
         let mut entities = with_hops.transpose()?.as_ref().unwrap_or(caller).entities.clone();
@@ -248,7 +263,13 @@ impl CompiledPolicies {
             let chain = lifetime.mentions(Mention::Chain);
             entities = self.callers.with_credentials(entities, admitted, now, chain)?;
         }
-        let request = Request::new(caller.uid.clone(), method.action.clone(), self.service.clone(), context, None);
+        if kind.resource.place != Place::Service {
+            entities = self.callers.with_resource(entities, resource, &kind.resource)?;
+        }
+        if let Some(action) = &kind.entity {
+            entities = entities.add_entities([action.clone()], None).map_err(Unexpected::of)?;
+        }
+        let request = Request::new(caller.uid.clone(), kind.action.clone(), resource.clone(), context, None);
         Ok((request.map_err(Unexpected::of)?, entities))
     }
 
@@ -256,8 +277,9 @@ impl CompiledPolicies {
     #[cfg(test)]
     pub(super) fn candidates(&self, admitted: &Admitted<'_>) -> usize {
         let caller = self.callers.of(admitted).unwrap();
-        let method = &self.methods[admitted.http().unwrap().method];
-        caller.candidates(method).map(|it| it.policies.num_of_policies()).sum()
+        let kind = &self.kinds[self.kind_of(admitted).unwrap()];
+        let subject = self.subject(admitted, kind);
+        caller.candidates(kind, &subject).map(|it| it.policies.num_of_policies()).sum()
     }
 
     fn conclude(&self, findings: Findings, now: Timestamp) -> Judgement {
@@ -276,6 +298,8 @@ impl CompiledPolicies {
     fn names<'i>(&self, ids: impl Iterator<Item = &'i PolicyId>) -> Arc<[Arc<str>]> {
         let mut names: Vec<&Name> = ids.filter_map(|id| self.names.get(id)).collect();
         names.sort_by_key(|name| name.position);
+        // A policy can be met more than once.
+        names.dedup_by_key(|name| name.position);
         names.iter().map(|name| Arc::clone(&name.text)).collect()
     }
 }

@@ -73,8 +73,12 @@ fn fact_value(fact: &Fact, source: Source<'_>) -> Option<RestrictedExpression> {
     match read {
         Read::DestinationIp => facts.destination.map(|to| address(to.ip())),
         Read::DestinationPort => facts.destination.map(|to| RestrictedExpression::new_long(to.port().into())),
-        // What a key holds of credentials, their workloads have.
-        Read::CredentialLifetime | Read::CredentialNotAfter | Read::CredentialNotBefore | Read::HopCredentials => None,
+        // What a key holds of credentials, their workloads have; and the resource is no part of the context.
+        Read::CredentialLifetime
+        | Read::CredentialNotAfter
+        | Read::CredentialNotBefore
+        | Read::HopCredentials
+        | Read::Resource => None,
         Read::HopCount => Some(RestrictedExpression::new_long(i64::try_from(chain.count()).unwrap_or(i64::MAX))),
         Read::Hops => Some(workloads(admitted, types)),
         Read::HopsComplete => Some(RestrictedExpression::new_bool(chain.is_complete())),

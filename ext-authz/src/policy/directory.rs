@@ -1,14 +1,15 @@
 //! Entities: those of the file, completed with what follows from SPIFFE IDs, and the few that a request can touch.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use authz_core::identity::SpiffeId;
 use cedar_policy::{Entities, Entity, EntityId, EntityTypeName, EntityUid, EvalResult, RestrictedExpression};
 
 use super::{
+    index::Subject,
     problem::{Problem, Unexpected, with_causes},
     source::Source,
-    vocabulary::{PATH, TRUST_DOMAIN, Types, Vocabulary},
+    vocabulary::{PATH, Place, ResourceKind, TRUST_DOMAIN, Types, Vocabulary},
 };
 
 mod file;
@@ -30,8 +31,8 @@ impl Directory {
         vocabulary: &Vocabulary,
         problems: &mut Vec<Problem>,
     ) -> Option<Self> {
-        let mut entities = source.map_or_else(Vec::new, |source| file::parse(source, vocabulary, problems));
         let service = vocabulary.types.service(service);
+        let mut entities = source.map_or_else(Vec::new, |source| file::parse(source, vocabulary, &service, problems));
         if !entities.iter().any(|entity| entity.uid() == service) {
             let automatic = Entity::with_uid(service.clone());
             if let Err(error) = Entities::from_entities([automatic.clone()], Some(&vocabulary.schema)) {
@@ -85,6 +86,35 @@ impl Directory {
         added.extend(self.reachable(roots));
         added.retain(|entity| common.get(&entity.uid()).is_none());
         common.clone().add_entities(added, None).map_err(Unexpected::of)
+    }
+
+    /// A resource of a kind with everything it is in.
+    pub fn subject(&self, uid: EntityUid, kind: &ResourceKind) -> Subject {
+        let known = self.entities.ancestors(&uid).map(|groups| groups.cloned().collect());
+        let groups = known.unwrap_or_else(|| match kind.place {
+            Place::Elsewhere | Place::Service => Vec::new(),
+            Place::InService => self.groups(&self.service).into_iter().chain([self.service.clone()]).collect(),
+        });
+        Subject { uid, groups }
+    }
+
+    /// `entities` with a resource and all that can be reached from it. One that the file does not name has no attributes.
+    pub fn with_resource(
+        &self,
+        entities: Entities,
+        uid: &EntityUid,
+        kind: &ResourceKind,
+    ) -> Result<Entities, Unexpected> {
+        if entities.get(uid).is_some() {
+            return Ok(entities);
+        }
+        let mut added = self.reachable(vec![uid.clone()]);
+        added.retain(|entity| entities.get(&entity.uid()).is_none());
+        if self.entities.get(uid).is_none() {
+            let parent = (kind.place == Place::InService).then(|| self.service.clone());
+            added.push(Entity::new(uid.clone(), HashMap::new(), parent.into_iter().collect()).map_err(Unexpected::of)?);
+        }
+        entities.add_entities(added, None).map_err(Unexpected::of)
     }
 
     /// Entities that an expression which starts from `open` can look at: groups and what attributes and tags name.

@@ -34,6 +34,9 @@ pub(super) fn evaluate<'p>(
         }
         failures.extend(response.diagnostics().errors().map(failure));
     }
+    // One that is met twice fails twice.
+    failures.sort_unstable();
+    failures.dedup();
     if !forbids.is_empty() {
         Findings::Forbidden(forbids)
     } else if !failures.is_empty() {

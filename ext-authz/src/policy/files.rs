@@ -22,6 +22,8 @@ pub struct PolicyFiles {
     pub schema: Option<PathBuf>,
     /// Entities in Cedar's JSON form.
     pub entities: Option<PathBuf>,
+    /// The operation map, YAML.
+    pub operations: Option<PathBuf>,
     /// Which `Service` this is.
     pub service: String,
     /// Longest time, in milliseconds, for which an allowing decision holds.
@@ -71,7 +73,7 @@ impl PolicyFiles {
     /// What to watch: the files and, for patterns, their directories.
     pub fn watched(&self) -> Vec<PathBuf> {
         let policies = self.policies.iter().map(|path| watched(path));
-        let others = [&self.schema, &self.entities].into_iter().flatten().map(PathBuf::as_path);
+        let others = [&self.schema, &self.entities, &self.operations].into_iter().flatten().map(PathBuf::as_path);
         policies.chain(others).map(Path::to_path_buf).collect()
     }
 }
@@ -96,6 +98,7 @@ fn read(files: &PolicyFiles) -> Result<Sources, PolicyError> {
         policies: paths.iter().filter_map(&mut source).collect(),
         schema: files.schema.as_ref().and_then(&mut source),
         entities: files.entities.as_ref().and_then(&mut source),
+        operations: files.operations.as_ref().and_then(&mut source),
         service: files.service.clone(),
         limit_millis: files.limit_millis,
         deny_limit_millis: files.deny_limit_millis,

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use authz_core::operations::{Fault, Operation, Operations};
+use authz_core::operations::{self, Fault, Operation, Operations};
+
+use cedar_policy::EntityTypeName;
 
 use self::{
     reader::{Reader, Written},
@@ -55,7 +57,7 @@ pub(super) struct MappedAction {
     /// The action groups it is in.
     pub groups: Vec<Box<str>>,
     /// The types of its resources and where each is named first; none is the service.
-    pub resources: BTreeMap<Option<Box<str>>, Position>,
+    pub resources: BTreeMap<Option<EntityTypeName>, Position>,
 }
 
 /// Longest map that is read, in bytes.
@@ -123,7 +125,11 @@ fn check(
         );
         problems.push(Problem::placed(source, line.at, message));
     }
-    let list = lines.iter().map(|line| line.operation.clone()).collect();
+    let core = |line: &Line| {
+        let id = line.resource.as_ref().map(|resource| resource.id.clone());
+        operations::Line::new(line.operation.clone(), id)
+    };
+    let list = lines.iter().map(core).collect();
     let faults = match Operations::new(list) {
         Ok(operations) => return Some(operations),
         Err(faults) => faults,
@@ -176,7 +182,7 @@ fn actions(
         }
         let new = || MappedAction { at: line.at, groups: Vec::new(), resources: BTreeMap::new() };
         let action = actions.entry(line.action.clone()).or_insert_with(new);
-        let resource = line.resource.as_ref().map(|resource| resource.kind.to_string().into());
+        let resource = line.resource.as_ref().map(|resource| resource.kind.clone());
         action.resources.entry(resource).or_insert(line.at);
         let Some(groups) = &line.groups else { continue };
         let (first, at) = *grouped.entry(&line.action).or_insert((groups, line.at));

@@ -18,6 +18,8 @@ use super::{
 pub(super) struct Reads {
     /// Facts of the request, and how they are used.
     pub facts: Uses,
+    /// How the resource is used: a fact, where the path names it.
+    pub resource: Uses,
     /// Entities by literal, as type and id, whose attributes, tags or groups may be looked at.
     pub entities: HashSet<(String, String)>,
     /// Whether there was an expression of a kind we don't know, so that any entity may be looked at.
@@ -55,6 +57,7 @@ impl Reads {
     /// Adds what others read.
     pub fn join(&mut self, others: &Self) {
         self.facts.add(&others.facts);
+        self.resource.add(&others.resource);
         self.entities.extend(others.entities.iter().cloned());
         self.opaque |= others.opaque;
         self.depth = self.depth.max(others.depth);
@@ -64,11 +67,12 @@ impl Reads {
         if let Some(path) = context_path(expression) {
             return self.read(&path, shapes);
         }
-        if self.test(expression, shapes) {
+        if self.test(expression, shapes) || self.test_resource(expression) {
             return;
         }
         match expression {
             Expr::Literal(literal) => self.literal(literal, used),
+            Expr::Var(Var::Resource) => self.resource.whole(Read::Resource),
             // `context` itself is a path.
             Expr::Var(_) | Expr::Slot(_) => {}
             Expr::UnaryOp { expr, .. } | Expr::GetAttr { expr, .. } | Expr::Like { expr, .. } => {
@@ -124,6 +128,23 @@ impl Reads {
         true
     }
 
+    /// Notes a question that `expression` asks about the resource and that rests on its type, or whether it is a certain one.
+    fn test_resource(&mut self, expression: &Expr) -> bool {
+        match expression {
+            // The type follows from the operation.
+            Expr::Is { expr, in_expr: None, .. } => matches!(**expr, Expr::Var(Var::Resource)),
+            Expr::BinaryOp { op: BinaryOp::Eq | BinaryOp::NotEq, left, right } => match (&**left, &**right) {
+                (Expr::Var(Var::Resource), Expr::Literal(Literal::EntityUID(uid)))
+                | (Expr::Literal(Literal::EntityUID(uid)), Expr::Var(Var::Resource)) => {
+                    self.resource.test(Read::Resource, Test::Equals(uid.eid.to_string().into()));
+                    true
+                }
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
     fn literal(&mut self, literal: &Literal, used: Use) {
         if let (Literal::EntityUID(uid), Use::Value) = (literal, used) {
             self.entities.insert((uid.ty.to_string(), uid.eid.to_string()));
@@ -154,6 +175,7 @@ impl Reads {
     /// Assumes that everything is read.
     pub fn everything(&mut self, shapes: &[&Shape]) {
         self.read(&[], shapes);
+        self.resource.whole(Read::Resource);
         self.opaque = true;
     }
 }

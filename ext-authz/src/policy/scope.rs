@@ -1,18 +1,22 @@
-//! Which callers and actions the scope of a policy can match at this service; it looks at no condition.
+//! Which callers, actions and resources the scope of a policy can match at this service; it looks at no condition.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use cedar_policy::{ActionConstraint, Effect, EntityUid, Policy, PrincipalConstraint, ResourceConstraint};
+use cedar_policy::{
+    ActionConstraint, Effect, EntityTypeName, EntityUid, Policy, PrincipalConstraint, ResourceConstraint,
+};
 
-use super::vocabulary::{CONNECTION, Reach, Types, Vocabulary};
+use super::vocabulary::{CONNECTION, Kind, Place, Reach, ResourceKind, Types, Vocabulary};
 
-/// What the scope of a policy can match, given that the resource is this service.
+/// What the scope of a policy can match, given that the resource is this service or something that its operations name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Scope {
     /// Whose requests.
     pub callers: Callers,
     /// Which actions.
     pub actions: Actions,
+    /// About what.
+    pub resources: Resources,
 }
 
 /// Callers a scope can match.
@@ -31,18 +35,57 @@ pub(super) enum Callers {
 pub(super) enum Actions {
     /// Every one.
     Any,
-    /// These.
-    Of(Vec<EntityUid>),
+    /// These, and those in them.
+    In(Vec<EntityUid>),
+}
+
+/// Resources a scope can match. It may name more than it matches: Cedar looks again.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Resources {
+    /// Every one.
+    Any,
+    /// Of these types those.
+    Of(Vec<(EntityTypeName, Which)>),
+}
+
+/// Resources of one type.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Which {
+    /// Every one.
+    All,
+    /// This.
+    Exactly(EntityUid),
+    /// Those in an entity, and that entity itself.
+    In(EntityUid),
 }
 
 /// What requests here are about.
 pub(super) struct Target<'v> {
-    /// Types, actions and their groups.
-    pub vocabulary: &'v Vocabulary,
-    /// The service.
-    pub service: EntityUid,
+    types: &'v Types,
+    service: EntityUid,
     /// What the service is in.
-    pub service_groups: HashSet<EntityUid>,
+    service_groups: HashSet<EntityUid>,
+    /// Actions of requests.
+    actions: HashSet<&'v EntityUid>,
+    /// These, and what they are in.
+    action_groups: HashSet<&'v EntityUid>,
+    /// Resources of requests, by type.
+    resources: HashMap<&'v EntityTypeName, &'v ResourceKind>,
+}
+
+impl<'v> Target<'v> {
+    /// Requests of these kinds to a service.
+    pub fn new(vocabulary: &'v Vocabulary, service: EntityUid, service_groups: HashSet<EntityUid>) -> Self {
+        let kinds = &vocabulary.kinds;
+        Self {
+            types: &vocabulary.types,
+            service,
+            service_groups,
+            actions: kinds.iter().map(|kind| &kind.action).collect(),
+            action_groups: kinds.iter().flat_map(Kind::actions).collect(),
+            resources: kinds.iter().map(|kind| (&kind.resource.name, &kind.resource)).collect(),
+        }
+    }
 }
 
 impl Scope {
@@ -59,11 +102,17 @@ impl Scope {
         Self::with(target.strangers(policy)?, policy, target)
     }
 
-    fn with(callers: Callers, policy: &Policy, target: &Target<'_>) -> Option<Self> {
-        if !target.is_resource(&policy.resource_constraint()) {
-            return None;
+    /// Whether it matches some resources of a type and others not.
+    pub fn tells_resources_apart(&self) -> bool {
+        match &self.resources {
+            Resources::Any => false,
+            Resources::Of(types) => types.iter().any(|(_, which)| *which != Which::All),
         }
-        Some(Self { callers, actions: target.actions(policy.action_constraint())? })
+    }
+
+    fn with(callers: Callers, policy: &Policy, target: &Target<'_>) -> Option<Self> {
+        let (actions, resources) = (policy.action_constraint(), policy.resource_constraint());
+        Some(Self { callers, actions: target.actions(actions)?, resources: target.resources(&resources)? })
     }
 }
 
@@ -91,20 +140,53 @@ fn is_connection(action: &EntityUid) -> bool {
 }
 
 impl Target<'_> {
-    fn is_resource(&self, constraint: &ResourceConstraint) -> bool {
-        let is_in = |group: &EntityUid| *group == self.service || self.service_groups.contains(group);
-        let service = &self.vocabulary.types.service;
-        match constraint {
-            ResourceConstraint::Any => true,
-            ResourceConstraint::Eq(uid) => *uid == self.service,
-            ResourceConstraint::In(group) => is_in(group),
-            ResourceConstraint::Is(name) => name == service,
-            ResourceConstraint::IsIn(name, group) => name == service && is_in(group),
+    fn resources(&self, constraint: &ResourceConstraint) -> Option<Resources> {
+        let which = |resource: &ResourceKind| match constraint {
+            ResourceConstraint::Any => Some(Which::All),
+            ResourceConstraint::Eq(uid) => self.exactly(resource, uid),
+            ResourceConstraint::In(group) => self.within(resource, group),
+            ResourceConstraint::Is(name) => (*name == resource.name).then_some(Which::All),
+            ResourceConstraint::IsIn(name, group) => {
+                (*name == resource.name).then(|| self.within(resource, group)).flatten()
+            }
+        };
+        let types = self.resources.values().filter_map(|resource| Some((resource.name.clone(), which(resource)?)));
+        let types: Vec<(EntityTypeName, Which)> = types.collect();
+        if types.len() == self.resources.len() && types.iter().all(|(_, which)| *which == Which::All) {
+            return Some(Resources::Any);
+        }
+        (!types.is_empty()).then_some(Resources::Of(types))
+    }
+
+    fn exactly(&self, resource: &ResourceKind, uid: &EntityUid) -> Option<Which> {
+        match resource.place {
+            Place::Service => (*uid == self.service).then_some(Which::All),
+            Place::InService | Place::Elsewhere => {
+                (*uid.type_name() == resource.name).then(|| Which::Exactly(uid.clone()))
+            }
+        }
+    }
+
+    fn within(&self, resource: &ResourceKind, group: &EntityUid) -> Option<Which> {
+        match self.is_always_in(resource, group) {
+            Some(always) => always.then_some(Which::All),
+            None => Some(Which::In(group.clone())),
+        }
+    }
+
+    /// Whether every resource of a kind is in a group, or none; nothing if that depends on which it is.
+    fn is_always_in(&self, resource: &ResourceKind, group: &EntityUid) -> Option<bool> {
+        let has_service = *group == self.service || self.service_groups.contains(group);
+        match resource.place {
+            Place::Service => Some(has_service),
+            Place::InService if has_service => Some(true),
+            _ if !resource.above.contains(group.type_name()) => Some(false),
+            _ => None,
         }
     }
 
     fn callers(&self, constraint: PrincipalConstraint) -> Option<Callers> {
-        let workload = &self.vocabulary.types.workload;
+        let workload = &self.types.workload;
         match constraint {
             PrincipalConstraint::Any => Some(Callers::Any),
             PrincipalConstraint::Eq(uid) => (uid.type_name() == workload).then_some(Callers::Exactly(uid)),
@@ -115,7 +197,7 @@ impl Target<'_> {
     }
 
     fn strangers(&self, policy: &Policy) -> Option<Callers> {
-        let unverified = self.vocabulary.types.unverified.as_ref()?;
+        let unverified = self.types.unverified.as_ref()?;
         let one = |uid: EntityUid| (uid.type_name() == unverified).then_some(Callers::Exactly(uid));
         match policy.principal_constraint() {
             PrincipalConstraint::Any => (policy.effect() == Effect::Forbid).then_some(Callers::Any),
@@ -127,20 +209,13 @@ impl Target<'_> {
     }
 
     fn actions(&self, constraint: ActionConstraint) -> Option<Actions> {
-        let wanted = match constraint {
-            ActionConstraint::Any => return Some(Actions::Any),
-            ActionConstraint::Eq(action) => {
-                let known = self.vocabulary.methods.values().any(|method| method.action == action);
-                return known.then(|| Actions::Of(vec![action]));
+        match constraint {
+            ActionConstraint::Any => Some(Actions::Any),
+            ActionConstraint::Eq(action) => self.actions.contains(&action).then(|| Actions::In(vec![action])),
+            ActionConstraint::In(mut wanted) => {
+                wanted.retain(|action| self.action_groups.contains(action));
+                (!wanted.is_empty()).then_some(Actions::In(wanted))
             }
-            ActionConstraint::In(wanted) => wanted,
-        };
-        let all = self.vocabulary.methods.values().map(|method| &method.action);
-        let matched = all.filter(|action| {
-            let mut groups = self.vocabulary.actions.ancestors(action).into_iter().flatten();
-            wanted.contains(action) || groups.any(|group| wanted.contains(group))
-        });
-        let matched: Vec<EntityUid> = matched.cloned().collect();
-        (!matched.is_empty()).then_some(Actions::Of(matched))
+        }
     }
 }

@@ -14,6 +14,8 @@ pub struct Sources {
     pub schema: Option<Source>,
     /// Entities in Cedar's JSON form: groups, attributes.
     pub entities: Option<Source>,
+    /// The operation map, YAML.
+    pub operations: Option<Source>,
     /// Which `Service` this is.
     pub service: String,
     /// Longest time, in milliseconds, for which an allowing decision holds.
@@ -36,7 +38,7 @@ pub struct Source {
 }
 
 /// Raised when the meaning of unchanged sources changes: facts, matching, merging of results.
-const FORMAT: u64 = 3;
+const FORMAT: u64 = 4;
 
 impl Sources {
     /// SHA-256 over everything that can change a decision; `schema` is the schema in force.
@@ -51,6 +53,7 @@ impl Sources {
         }
         put(&mut hash, schema);
         put(&mut hash, self.entities.as_ref().map_or("", |entities| &entities.text));
+        put(&mut hash, self.operations.as_ref().map_or("", |operations| &operations.text));
         put(&mut hash, &self.service);
         put(&mut hash, self.time_zone.name());
         PolicyDigest(hash.finalize().into())
@@ -73,6 +76,7 @@ mod tests {
             policies: vec![source("a", "x"), source("b", "y")],
             schema: None,
             entities: Some(source("e", "[]")),
+            operations: Some(source("o", "operations")),
             service: "s".into(),
             limit_millis: 1,
             deny_limit_millis: 2,
@@ -84,13 +88,14 @@ mod tests {
     #[test]
     fn every_ingredient_changes_the_digest() {
         let base = sources().digest("schema");
-        let changes: [fn(&mut Sources); 10] = [
+        let changes: [fn(&mut Sources); 11] = [
             |s| s.policies[0].name = "c".into(),
             |s| s.policies[0].text = "z".into(),
             |s| s.policies.swap(0, 1),
             |s| s.policies.truncate(1),
             |s| s.policies[0] = Source { name: "ax".into(), text: String::new() },
             |s| s.entities = None,
+            |s| s.operations = None,
             |s| s.service = "t".into(),
             |s| s.time_zone = TimeZone::parse("Europe/Berlin").unwrap(),
             |s| s.limit_millis = 9,

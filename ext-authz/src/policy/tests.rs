@@ -5,6 +5,7 @@
 mod context;
 mod decisions;
 mod differential;
+mod mapped;
 mod refusals;
 mod request;
 mod time;
@@ -18,6 +19,7 @@ fn sources(policies: &str) -> Sources {
         policies: vec![Source { name: "a.cedar".into(), text: policies.into() }],
         schema: None,
         entities: None,
+        operations: None,
         service: "cart".into(),
         limit_millis: 60_000,
         deny_limit_millis: 5_000,
@@ -28,6 +30,12 @@ fn sources(policies: &str) -> Sources {
 
 fn with_entities(policies: &str, entities: &str) -> Sources {
     Sources { entities: Some(Source { name: "e.json".into(), text: entities.into() }), ..sources(policies) }
+}
+
+fn with_operations(policies: &str, schema: &str, entities: &str, operations: &str) -> Sources {
+    let operations = Some(Source { name: "o.yaml".into(), text: operations.into() });
+    let entities = with_entities(policies, entities).entities;
+    Sources { entities, operations, ..with_schema(policies, &format!("{BUILT_IN_SCHEMA}{schema}")) }
 }
 
 fn with_schema(policies: &str, schema: &str) -> Sources {

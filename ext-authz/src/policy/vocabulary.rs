@@ -1,4 +1,4 @@
-//! What policies may speak about: the schema, the HTTP methods it has actions for and the context of each; it sees no policy.
+//! What policies may speak about: the schema, the kinds of requests it has actions for and the context of each; it sees no policy.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -8,16 +8,25 @@ use std::{
 use cedar_policy::{Entities, EntityId, EntityTypeName, EntityUid, Schema, SchemaFragment};
 use serde_json::Value;
 
-use self::schemas::Schemas;
+use self::{
+    mapped::{Base, Mapped},
+    schemas::Schemas,
+};
 use super::{
+    operations::OperationMap,
     problem::{Problem, with_causes},
     shape::{Misfit, Shape, is_record_of},
     source::Source,
 };
 
+mod kinds;
+mod mapped;
 mod schemas;
 
-pub(super) use self::schemas::Reach;
+pub(super) use self::{
+    kinds::{Kind, Place, ResourceKind, Routes},
+    schemas::Reach,
+};
 
 /// The schema that is used unless the configuration names another.
 pub const BUILT_IN_SCHEMA: &str = include_str!("../../policy/schema.cedarschema");
@@ -28,20 +37,12 @@ pub(super) struct Vocabulary {
     pub schema: Schema,
     /// For validation.
     pub schemas: Schemas,
-    /// Every HTTP method with an action of its own, and [`CONNECTION`] if connections have one.
-    pub methods: HashMap<Box<str>, Method>,
-    /// All actions with their groups.
-    pub actions: Entities,
+    /// Every kind of requests.
+    pub kinds: Vec<Kind>,
+    /// Which of them a request is.
+    pub routes: Routes,
     /// Names of the entity types that Countersign itself fills.
     pub types: Types,
-}
-
-/// What a request with this method is asked as.
-pub(super) struct Method {
-    /// Its action.
-    pub action: EntityUid,
-    /// All that context may hold.
-    pub context: Arc<Shape>,
 }
 
 /// Entity types; those a schema may leave out are optional.
@@ -76,14 +77,14 @@ const CREDENTIAL_MEMBERS: &[(&str, &str)] =
 pub(super) const CONNECTION: &str = "tcp:connect";
 
 impl Vocabulary {
-    /// Reads a schema in Cedar's syntax; what is wrong goes to `problems`.
-    pub fn parse(source: &Source, problems: &mut Vec<Problem>) -> Option<Self> {
+    /// Reads a schema in Cedar's syntax, and adds the actions of a map; what is wrong goes to `problems`.
+    pub fn parse(source: &Source, map: Option<&Map<'_>>, problems: &mut Vec<Problem>) -> Option<Self> {
         let before = problems.len();
-        let found = Self::read(source, problems);
+        let found = Self::read(source, map, problems);
         found.filter(|_| problems.len() == before)
     }
 
-    fn read(source: &Source, problems: &mut Vec<Problem>) -> Option<Self> {
+    fn read(source: &Source, map: Option<&Map<'_>>, problems: &mut Vec<Problem>) -> Option<Self> {
         let schema = match Schema::from_cedarschema_str(&source.text) {
             Ok((schema, _)) => schema,
             Err(error) => {
@@ -93,12 +94,36 @@ impl Vocabulary {
         };
         let json = as_json(source, problems)?;
         let types = Types::of(&schema, &json, source, problems)?;
-        let actions =
-            schema.action_entities().map_err(|error| problems.push(Problem::whole(source, with_causes(&error))));
-        let methods = methods(&schema, &types, &json, source, problems);
+        let actions = schema.action_entities();
+        let actions = actions.map_err(|error| problems.push(Problem::whole(source, with_causes(&error)))).ok()?;
+        let (kinds, methods) = methods(&schema, &types, &json, &actions, source, problems);
+        let Mapped { kinds, routes, json } = match map {
+            None => Mapped { kinds, routes: Routes::Methods(methods), json },
+            Some(Map { source, says, named }) => {
+                let base =
+                    Base { schema: &schema, json: &json, types: &types, actions: &actions, source, kinds, methods };
+                base.with(says, named, problems)?
+            }
+        };
         let schemas = Schemas::of(&json).map_err(|message| problems.push(Problem::whole(source, message)));
-        Some(Self { methods, actions: actions.ok()?, types, schemas: schemas.ok()?, schema })
+        Some(Self { kinds, routes, types, schemas: schemas.ok()?, schema })
     }
+
+    /// Types of resources that are in the service without anybody writing so.
+    pub fn types_in_service(&self) -> HashSet<&EntityTypeName> {
+        let resources = self.kinds.iter().map(|kind| &kind.resource);
+        resources.filter(|resource| resource.place == Place::InService).map(|resource| &resource.name).collect()
+    }
+}
+
+/// An operation map, as a schema meets it.
+pub(super) struct Map<'m> {
+    /// Where it stands.
+    pub source: &'m Source,
+    /// What it says.
+    pub says: &'m OperationMap,
+    /// Every entity that policies name.
+    pub named: HashSet<EntityUid>,
 }
 
 impl Types {
@@ -163,20 +188,30 @@ fn workload_attributes(json: &Value, source: &Source, problems: &mut Vec<Problem
     automatic
 }
 
+/// Kinds of requests by method; the numbers are places in the list.
 fn methods(
     schema: &Schema,
     types: &Types,
     json: &Value,
+    actions: &Entities,
     source: &Source,
     problems: &mut Vec<Problem>,
-) -> HashMap<Box<str>, Method> {
-    let mut methods = HashMap::new();
+) -> (Vec<Kind>, HashMap<Box<str>, usize>) {
+    let (mut kinds, mut methods) = (Vec::new(), HashMap::new());
     let mut misfits: Vec<Misfit> = Vec::new();
     for action in schema.actions_for_principal_and_resource(&types.workload, &types.service) {
+        let name = action.id().unescaped();
         match context_of(action, json) {
             Ok(context) => {
-                let method = Method { action: action.clone(), context: Arc::new(context) };
-                methods.insert(action.id().unescaped().into(), method);
+                methods.insert(name.into(), kinds.len());
+                kinds.push(Kind {
+                    action: action.clone(),
+                    groups: kinds::groups(actions, action),
+                    entity: None,
+                    is_connection: name == CONNECTION,
+                    context: Arc::new(context),
+                    resource: ResourceKind::service(schema, &types.service),
+                });
             }
             Err(more) => misfits.extend(more),
         }
@@ -184,11 +219,11 @@ fn methods(
     misfits.sort_by(|a, b| a.message.cmp(&b.message));
     misfits.dedup();
     problems.extend(misfits.into_iter().map(|misfit| Problem::mention(source, &misfit.word, misfit.message)));
-    if methods.is_empty() && problems.is_empty() {
+    if kinds.is_empty() && problems.is_empty() {
         let message = "no action applies to principal Workload and resource Service; declare one per HTTP method, such as \"GET\"";
         problems.push(Problem::whole(source, message));
     }
-    methods
+    (kinds, methods)
 }
 
 fn context_of(action: &EntityUid, json: &Value) -> Result<Shape, Vec<Misfit>> {

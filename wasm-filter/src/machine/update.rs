@@ -103,8 +103,8 @@ fn parse_plan(plan: link::Plan) -> NewPlan {
         return NewPlan::Unknown("the digest of the plan has not 32 bytes".into());
     };
     match parse_reads(&reads).and_then(|reads| Ok((reads, parse_operations(&operations)?))) {
-        Ok((Reads { reads, rules, by_operation }, operations)) => {
-            let plan = Plan::new(PolicyDigest(digest), reads, rules);
+        Ok((Reads { facts, rules, by_operation }, operations)) => {
+            let plan = Plan::new(PolicyDigest(digest), facts, rules);
             // Operations that are not announced, or not there, are a plan of another time.
             match (by_operation, operations) {
                 (false, None) => NewPlan::Known(plan),
@@ -118,21 +118,21 @@ fn parse_plan(plan: link::Plan) -> NewPlan {
 
 /// What stands among the reads of a plan.
 struct Reads {
-    reads: Vec<Read>,
+    facts: Vec<Read>,
     rules: Rules,
     by_operation: bool,
 }
 
 fn parse_reads(texts: &[String]) -> Result<Reads, String> {
     // Who proves nothing is never answered from memory, so there is no rule about it here.
-    let mut parsed = Reads { reads: Vec::with_capacity(texts.len()), rules: Rules::default(), by_operation: false };
+    let mut parsed = Reads { facts: Vec::with_capacity(texts.len()), rules: Rules::default(), by_operation: false };
     for text in texts {
         match text.as_str() {
             Rules::NO_PATH_PARAMETERS => parsed.rules.refuse_path_parameters = true,
             Plan::BY_OPERATION => parsed.by_operation = true,
             text => {
                 let read = Read::parse(text);
-                parsed.reads.push(read.ok_or_else(|| format!("the plan reads {text:?}, unknown to this filter"))?);
+                parsed.facts.push(read.ok_or_else(|| format!("the plan reads {text:?}, unknown to this filter"))?);
             }
         }
     }

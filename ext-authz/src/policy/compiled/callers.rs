@@ -13,13 +13,13 @@ use cedar_policy::{Entities, Entity, EntityId, EntityUid, RestrictedExpression};
 use moka::sync::Cache;
 
 use crate::policy::{
-    compiled::{Method, credentials},
+    compiled::credentials,
     context::address,
     directory::Directory,
-    index::{ByAction, Candidates, Index},
+    index::{ByAction, Candidates, Index, Subject},
     lazy::Lazy,
     problem::Unexpected,
-    vocabulary::Types,
+    vocabulary::{Kind, ResourceKind, Types},
 };
 
 /// Views of callers.
@@ -28,7 +28,7 @@ pub(in crate::policy) struct Callers {
     types: Types,
     indexes: Indexes,
     common: Entities,
-    methods: usize,
+    kinds: usize,
     views: Cache<SpiffeId, Arc<CallerView>>,
 }
 
@@ -49,24 +49,24 @@ pub(in crate::policy) struct CallerView {
     pub entities: Entities,
     /// The policies that can match it.
     pub policies: Vec<Arc<ByAction>>,
-    /// How its facts become a key, by the number of the method.
+    /// How its facts become a key, by the number of their kind.
     readings: Arc<Lazy<Arc<Reading>>>,
 }
 
 impl CallerView {
-    /// How the facts of its requests with this method become a key.
-    pub fn reading(&self, method: &Method) -> Arc<Reading> {
-        let found = self.readings.get(method.number, || {
+    /// How the facts of its requests of a kind, that with this number, become a key.
+    pub fn reading(&self, number: usize, kind: &Kind) -> Arc<Reading> {
+        let found = self.readings.get(number, || {
             let mut uses = Uses::default();
-            self.candidates(method).for_each(|candidates| uses.add(&candidates.facts));
+            self.policies.iter().for_each(|bucket| bucket.add_facts(kind, &mut uses));
             Arc::new(Reading::of(uses))
         });
         found.map_or_else(Arc::default, Arc::clone)
     }
 
-    /// The policies that can match its requests with this method.
-    pub fn candidates(&self, method: &Method) -> impl Iterator<Item = &Candidates> {
-        self.policies.iter().flat_map(|bucket| bucket.of_action(&method.action, method.is_connection))
+    /// The policies that can match its requests of a kind about `subject`; one can come more than once.
+    pub fn candidates<'v>(&'v self, kind: &'v Kind, subject: &'v Subject) -> impl Iterator<Item = &'v Candidates> {
+        self.policies.iter().flat_map(move |bucket| bucket.candidates(kind, subject))
     }
 }
 
@@ -74,11 +74,11 @@ impl CallerView {
 const MAX_ENTITIES: u64 = 100_000;
 
 impl Callers {
-    /// Over these parts; `common` is what every caller needs, and `methods` how many there are.
-    pub fn new(directory: Directory, types: Types, indexes: Indexes, common: Entities, methods: usize) -> Self {
+    /// Over these parts; `common` is what every caller needs, and `kinds` how many kinds of requests there are.
+    pub fn new(directory: Directory, types: Types, indexes: Indexes, common: Entities, kinds: usize) -> Self {
         let weigh = |_: &SpiffeId, view: &Arc<CallerView>| u32::try_from(view.entities.len()).unwrap_or(u32::MAX);
         let views = Cache::builder().max_capacity(MAX_ENTITIES).weigher(weigh).build();
-        Self { directory, types, indexes, common, methods, views }
+        Self { directory, types, indexes, common, kinds, views }
     }
 
     /// The view of a caller.
@@ -87,6 +87,21 @@ impl Callers {
             Some(view) => Ok(view),
             None => self.views.try_get_with(id.clone(), || self.build(id)),
         }
+    }
+
+    /// A resource with everything it is in.
+    pub fn subject(&self, uid: EntityUid, kind: &ResourceKind) -> Subject {
+        self.directory.subject(uid, kind)
+    }
+
+    /// Entities with a resource.
+    pub fn with_resource(
+        &self,
+        entities: Entities,
+        uid: &EntityUid,
+        kind: &ResourceKind,
+    ) -> Result<Entities, Unexpected> {
+        self.directory.with_resource(entities, uid, kind)
     }
 
     /// Names of the entity types.
@@ -156,13 +171,13 @@ impl Callers {
         let entity = entity.map_err(Unexpected::of)?;
         let entities = self.common.clone().add_entities([entity], None).map_err(Unexpected::of)?;
         let policies = self.indexes.strangers.of_caller(&uid, std::iter::empty());
-        Ok(CallerView { uid, entities, policies, readings: Arc::new(Lazy::new(self.methods)) })
+        Ok(CallerView { uid, entities, policies, readings: Arc::new(Lazy::new(self.kinds)) })
     }
 
     fn build(&self, id: &SpiffeId) -> Result<Arc<CallerView>, Unexpected> {
         let uid = self.types.caller(id.as_str());
         let entities = self.directory.with_caller(id, &self.types, &self.common)?;
         let policies = self.indexes.workloads.of_caller(&uid, entities.ancestors(&uid).into_iter().flatten());
-        Ok(Arc::new(CallerView { uid, entities, policies, readings: Arc::new(Lazy::new(self.methods)) }))
+        Ok(Arc::new(CallerView { uid, entities, policies, readings: Arc::new(Lazy::new(self.kinds)) }))
     }
 }

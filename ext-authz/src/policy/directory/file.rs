@@ -1,9 +1,9 @@
 //! The entities file: Cedar's JSON form, each entity checked on its own so that every mistake is told with its place.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use authz_core::identity::{PathPrefix, SpiffeId, TrustDomain};
-use cedar_policy::{Entities, Entity, EntityUid};
+use cedar_policy::{Entities, Entity, EntityTypeName, EntityUid};
 use serde_json::{Value, json, value::RawValue};
 
 use super::{automatic_attributes, automatic_parents};
@@ -14,7 +14,12 @@ use crate::policy::{
 };
 
 /// Reads all entities; what is wrong goes to `problems`.
-pub(super) fn parse(source: &Source, vocabulary: &Vocabulary, problems: &mut Vec<Problem>) -> Vec<Entity> {
+pub(super) fn parse(
+    source: &Source,
+    vocabulary: &Vocabulary,
+    service: &EntityUid,
+    problems: &mut Vec<Problem>,
+) -> Vec<Entity> {
     let raw: Vec<&RawValue> = match serde_json::from_str(&source.text) {
         Ok(raw) => raw,
         Err(error) => {
@@ -23,11 +28,12 @@ pub(super) fn parse(source: &Source, vocabulary: &Vocabulary, problems: &mut Vec
             return Vec::new();
         }
     };
+    let automatic = Automatic { vocabulary, in_service: vocabulary.types_in_service(), service };
     let mut entities = Vec::with_capacity(raw.len());
     let mut places: HashMap<EntityUid, Position> = HashMap::new();
     for raw in raw {
         let offset = raw.get().as_ptr().addr().saturating_sub(source.text.as_ptr().addr());
-        match entity(raw.get(), vocabulary) {
+        match entity(raw.get(), &automatic) {
             Ok(entity) => {
                 let at = Position::of(&source.text, offset);
                 match places.insert(entity.uid(), at) {
@@ -44,7 +50,15 @@ pub(super) fn parse(source: &Source, vocabulary: &Vocabulary, problems: &mut Vec
     entities
 }
 
-fn entity(text: &str, vocabulary: &Vocabulary) -> Result<Entity, String> {
+/// What entities get without anybody writing so.
+struct Automatic<'v> {
+    vocabulary: &'v Vocabulary,
+    /// Types whose entities are in the service.
+    in_service: HashSet<&'v EntityTypeName>,
+    service: &'v EntityUid,
+}
+
+fn entity(text: &str, Automatic { vocabulary, in_service, service }: &Automatic<'_>) -> Result<Entity, String> {
     // Cedar's own reading of text refuses repeated keys; the value below would keep the last.
     Entity::from_json_str(text, None).map_err(|error| with_causes(&error))?;
     let mut value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
@@ -53,6 +67,9 @@ fn entity(text: &str, vocabulary: &Vocabulary) -> Result<Entity, String> {
     check_spiffe(&uid)?;
     if *uid.type_name() == vocabulary.types.workload {
         complete(&mut value, &uid, &vocabulary.types)?;
+    }
+    if in_service.contains(uid.type_name()) {
+        add_parents(&mut value, &uid, [(*service).clone()])?;
     }
     let entity = Entity::from_json_value(value, Some(&vocabulary.schema)).map_err(|error| with_causes(&error))?;
     Entities::from_entities([entity.clone()], Some(&vocabulary.schema)).map_err(|error| with_causes(&error))?;
@@ -85,9 +102,14 @@ fn complete(value: &mut Value, uid: &EntityUid, types: &Types) -> Result<(), Str
             return Err(format!("{name} of {uid} is {given}, which is not what its ID says; remove it"));
         }
     }
+    add_parents(value, uid, automatic_parents(&id, types))
+}
+
+fn add_parents(value: &mut Value, uid: &EntityUid, more: impl IntoIterator<Item = EntityUid>) -> Result<(), String> {
+    let whole = value.as_object_mut().ok_or_else(|| format!("{uid} is no JSON object"))?;
     let parents = whole.entry("parents").or_insert_with(|| json!([]));
     let parents = parents.as_array_mut().ok_or_else(|| format!("parents of {uid} is no JSON array"))?;
-    for parent in automatic_parents(&id, types) {
+    for parent in more {
         parents.push(json!({"type": parent.type_name().to_string(), "id": parent.id().unescaped()}));
     }
     Ok(())

@@ -17,6 +17,7 @@ fn files(policies: Vec<PathBuf>) -> PolicyFiles {
         policies,
         schema: None,
         entities: None,
+        operations: None,
         service: "cart".into(),
         limit_millis: 1,
         deny_limit_millis: 1,
@@ -73,6 +74,7 @@ fn every_file_that_can_not_be_read_is_told() {
     let set = PolicyFiles {
         schema: Some(home.path().join("no.cedarschema")),
         entities: Some(home.path().to_path_buf()),
+        operations: None,
         ..files(vec![home.path().join("no.cedar"), home.path().join("binary"), home.path().join("none/*.cedar")])
     };
     let Err(PolicyError::Unreadable(unreadable)) = load(&set) else { panic!("loaded") };

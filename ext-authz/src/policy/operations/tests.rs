@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use authz_core::facts::NormalPath;
+use cedar_policy::{EntityId, EntityUid};
 use proptest::prelude::*;
 
 use super::*;
@@ -49,7 +50,10 @@ fn a_map_says_what_requests_are() {
     let ask = |path| {
         let found = map.operations.find("GET", NormalPath::parse(path).unwrap(), None)?;
         let line = &map.lines[found.operation()];
-        Some((line.at.line, line.action.to_string(), line.resource.as_ref().unwrap().fill(&found).to_string()))
+        let resource = line.resource.as_ref().unwrap();
+        let id = EntityId::new(resource.id.fill(&found));
+        let resource = EntityUid::from_type_name_and_id(resource.kind.clone(), id);
+        Some((line.at.line, line.action.to_string(), resource.to_string()))
     };
     let said = |line, action: &str, resource: &str| Some((line, action.to_owned(), resource.to_owned()));
     assert_eq!(ask("/orders/7"), said(3, "viewOrder", r#"Order::"7""#));
@@ -59,7 +63,7 @@ fn a_map_says_what_requests_are() {
     assert_eq!(ask("/x"), None);
     let view = &map.actions["viewOrder"];
     assert_eq!((view.at.line, view.groups.as_slice()), (3, ["read".into()].as_slice()));
-    assert_eq!(view.resources.keys().cloned().collect::<Vec<_>>(), [None, Some("Order".into())]);
+    assert_eq!(view.resources.keys().cloned().collect::<Vec<_>>(), [None, Some("Order".parse().unwrap())]);
 }
 
 #[test]
@@ -183,10 +187,7 @@ fn a_bad_resource_is_refused_with_the_remedy() {
         ("Order::\"a\\\\b\"", "needs an id"),
         ("Or der::\"x\"", "no name of an entity type"),
         ("::\"x\"", "no name of an entity type"),
-        ("Order::\"{a\"", "has a brace without another"),
-        ("Order::\"a}\"", "has a brace without another"),
         ("Order::\"{a}{b}\"", "without a / between"),
-        ("Order::\"{a}-{b}\"", "without a / between"),
         ("Order::\"{c}\"", "it has a, b"),
     ];
     let operation = Operation::parse("GET /{a}/{b}").unwrap();
@@ -194,9 +195,6 @@ fn a_bad_resource_is_refused_with_the_remedy() {
         let error = ResourceTemplate::parse(text, &operation).unwrap_err();
         assert!(error.contains(expected), "{text}: {error}");
     }
-    let none = Operation::parse("GET /orders/id").unwrap();
-    let error = ResourceTemplate::parse("Order::\"{id}\"", &none).unwrap_err();
-    assert!(error.ends_with("but the path has none (write {id} there, too)"), "{error}");
 }
 
 #[test]
@@ -221,21 +219,5 @@ proptest! {
         if let Err(problems) = read(&text, STRICT).0 {
             prop_assert!(!problems.is_empty());
         }
-    }
-
-    #[test]
-    fn different_values_give_different_resources(
-        one in ("[a-c:]{1,3}", "[a-c:]{1,3}", "[a-c:]{1,3}(/[a-c:]{1,3}){0,2}"),
-        other in ("[a-c:]{1,3}", "[a-c:]{1,3}", "[a-c:]{1,3}(/[a-c:]{1,3}){0,2}"),
-        id in "[a-c:]?\\{x\\}[a-c:]?/[a-c:]?\\{y\\}/\\{z\\}|\\{z\\}/\\{x\\}/\\{y\\}|\\{x\\}/\\{z\\}/\\{y\\}",
-    ) {
-        let operation = Operation::parse("GET /{x}/{y}/{z...}").unwrap();
-        let map = Operations::new(vec![operation.clone()]).unwrap();
-        let resource = ResourceTemplate::parse(&format!("T::\"{id}\""), &operation).unwrap();
-        let fill = |(x, y, z): &(String, String, String)| {
-            let path = format!("/{x}/{y}/{z}");
-            resource.fill(&map.find("GET", NormalPath::parse(&path).unwrap(), None).unwrap())
-        };
-        prop_assert_eq!(fill(&one) == fill(&other), one == other, "{:?} {:?}", one, other);
     }
 }

@@ -18,7 +18,7 @@ use super::{
     *,
 };
 
-const ENTITIES: &str = r#"[
+pub const ENTITIES: &str = r#"[
   {"uid": {"type": "WorkloadPath", "id": "spiffe://td/a"}, "attrs": {}, "parents": [{"type": "WorkloadGroup", "id": "g"}]},
   {"uid": {"type": "WorkloadGroup", "id": "g"}, "attrs": {}, "parents": [{"type": "WorkloadGroup", "id": "h"}]},
   {"uid": {"type": "TrustDomain", "id": "ud"}, "attrs": {}, "parents": [{"type": "WorkloadGroup", "id": "h"}]},
@@ -232,13 +232,17 @@ fn chain() -> impl Strategy<Value = TestRequest> {
 
 /// What plain Cedar says over all policies, all entities and the whole context, with errors as denials.
 pub fn plain(text: &str, request: &TestRequest) -> String {
+    plain_answer(text, &plain_request(request), &plain_entities(request))
+}
+
+pub fn plain_answer(text: &str, request: &Request, entities: &Entities) -> String {
     let policies: Vec<_> = text
         .lines()
         .enumerate()
         .map(|(at, line)| cedar_policy::Policy::parse(Some(PolicyId::new(format!("{}", at + 1))), line).unwrap())
         .collect();
     let policies = PolicySet::from_policies(policies).unwrap();
-    let response = Authorizer::new().is_authorized(&plain_request(request), &policies, &plain_entities(request));
+    let response = Authorizer::new().is_authorized(request, &policies, entities);
     let names = |ids: Vec<&PolicyId>| {
         let lines: BTreeSet<usize> = ids.into_iter().map(|id| AsRef::<str>::as_ref(id).parse().unwrap()).collect();
         lines.into_iter().map(|line| format!("a.cedar:{line}")).collect::<Vec<_>>().join(", ")
@@ -261,6 +265,10 @@ pub fn plain(text: &str, request: &TestRequest) -> String {
 
 fn plain_entities(request: &TestRequest) -> Entities {
     let schema: Schema = Schema::from_cedarschema_str(BUILT_IN_SCHEMA).unwrap().0;
+    Entities::from_json_value(plain_entities_json(request).into(), Some(&schema)).unwrap()
+}
+
+pub fn plain_entities_json(request: &TestRequest) -> Vec<serde_json::Value> {
     let others: Vec<serde_json::Value> = serde_json::from_str(ENTITIES).unwrap();
     let others = others.into_iter().filter(|entity| entity["uid"]["type"] != "Workload");
     let callers = CALLERS.iter().map(|(id, parents)| {
@@ -273,10 +281,22 @@ fn plain_entities(request: &TestRequest) -> Entities {
         json!({"uid": {"type": "Workload", "id": id}, "attrs": attributes,
             "parents": parents.iter().map(uid).collect::<Vec<_>>()})
     });
-    Entities::from_json_value(others.chain(callers).collect(), Some(&schema)).unwrap()
+    others.chain(callers).collect()
 }
 
 fn plain_request(request: &TestRequest) -> Request {
+    let schema: Schema = Schema::from_cedarschema_str(BUILT_IN_SCHEMA).unwrap().0;
+    Request::new(
+        format!("Workload::\"{}\"", request.caller).parse().unwrap(),
+        format!("Action::\"{}\"", request.method).parse().unwrap(),
+        "Service::\"cart\"".parse().unwrap(),
+        plain_context(request),
+        Some(&schema),
+    )
+    .unwrap()
+}
+
+pub fn plain_context(request: &TestRequest) -> Context {
     let text = |text: &str| RestrictedExpression::new_string(text.into());
     let record = |pairs: Vec<(&str, Option<RestrictedExpression>)>| {
         let there = pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
@@ -325,15 +345,7 @@ fn plain_request(request: &TestRequest) -> Request {
         Some(("clock".to_owned(), plain_clock(request))),
         origin.map(|origin| ("origin".to_owned(), origin)),
     ];
-    let schema: Schema = Schema::from_cedarschema_str(BUILT_IN_SCHEMA).unwrap().0;
-    Request::new(
-        format!("Workload::\"{}\"", request.caller).parse().unwrap(),
-        format!("Action::\"{}\"", request.method).parse().unwrap(),
-        "Service::\"cart\"".parse().unwrap(),
-        Context::from_pairs(context.into_iter().flatten()).unwrap(),
-        Some(&schema),
-    )
-    .unwrap()
+    Context::from_pairs(context.into_iter().flatten()).unwrap()
 }
 
 proptest! {

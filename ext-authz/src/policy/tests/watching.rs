@@ -14,6 +14,7 @@ fn policy_files(home: &Path) -> PolicyFiles {
         policies: vec![home.to_path_buf()],
         schema: None,
         entities: Some(home.join("entities.json")),
+        operations: None,
         service: "cart".into(),
         limit_millis: 1,
         deny_limit_millis: 1,

@@ -42,6 +42,8 @@ pub struct Outcome {
     pub seq: Seq,
     /// The policy set under which it was decided, if one was in force.
     pub policy: Option<PolicyDigest>,
+    /// The action of its operation, if operations tell requests apart and it came as far as that.
+    pub action: Option<Arc<str>>,
     /// How the facts became the key under which it may be kept, if they did.
     pub reading: Option<Arc<Reading>>,
     /// The revoked scope, where that is the reason.
@@ -118,7 +120,8 @@ impl Checker {
                 };
                 let source = if cached { Source::Cache } else { Source::Policy };
                 let (seq, policy, reading) = (live.seq(), Some(live.digest()), Some(Arc::clone(question.reading())));
-                Outcome { decision, source, seq, policy, reading, revoked: None, standing }
+                let action = question.action().cloned();
+                Outcome { decision, source, seq, policy, action, reading, revoked: None, standing }
             }
             Err(denial) => {
                 let holds_until = revoked_until(live, &denial, facts, now);
@@ -179,6 +182,7 @@ fn refused(decision: Decision, live: Option<Live<'_>>, standing: Standing) -> Ou
         standing,
         seq: live.map_or(Seq::default(), |live| live.seq()),
         policy: live.map(|live| live.digest()),
+        action: None,
         reading: None,
         revoked: None,
     }

@@ -62,7 +62,8 @@ pub struct MeshBuilder {
     identity: String,
     signals: String,
     sections: String,
-    policy: &'static str,
+    policy: String,
+    files: Vec<(&'static str, String)>,
     tcp: bool,
     mtls: bool,
     workers: u32,
@@ -84,7 +85,8 @@ impl Mesh {
             identity: String::new(),
             signals: String::new(),
             sections: String::new(),
-            policy: "",
+            policy: String::new(),
+            files: Vec::new(),
             tcp: false,
             mtls: false,
             workers: 1,
@@ -278,7 +280,14 @@ impl MeshBuilder {
 
     /// A sidecar that refuses paths with parameters.
     pub fn refusing_path_parameters(mut self) -> Self {
-        self.policy = "path_parameters: refuse";
+        self.policy.push_str("\n  path_parameters: refuse");
+        self
+    }
+
+    /// A sidecar with an operation map, and with a schema of its own for what that names.
+    pub fn operations(mut self, map: &str, schema: &str) -> Self {
+        self.policy.push_str("\n  operations: operations.yaml\n  schema: mesh.cedarschema");
+        self.files.extend([("operations.yaml", map.to_owned()), ("mesh.cedarschema", schema.to_owned())]);
         self
     }
 
@@ -324,13 +333,16 @@ impl MeshBuilder {
         let authority = self.authority;
         fs::write(dir.path().join("bundle.pem"), authority.bundle_pem()).unwrap();
         fs::write(dir.path().join("policy.cedar"), &self.policies).unwrap();
+        for (name, text) in &self.files {
+            fs::write(dir.path().join(name), text).unwrap();
+        }
         authority.issue(SIDECAR).write(dir.path(), "svid");
         let upstream = Upstream::start().await;
         let admin = Door::Unix(dir.path().join("admin.sock"));
         let config = Config {
             agent: self.agent.as_deref(),
             identity: &self.identity,
-            policy: self.policy,
+            policy: &self.policy,
             signals: &self.signals,
             sections: &self.sections,
             lease: &self.lease,

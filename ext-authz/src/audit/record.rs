@@ -99,6 +99,8 @@ pub struct DecisionRecord {
     pub service: Arc<str>,
     /// Method, path without query and host, as received.
     pub request: RequestLine,
+    /// The action of its operation, where there are operations.
+    pub action: Option<Arc<str>>,
     /// Address of the other end.
     pub source_ip: Option<IpAddr>,
     /// Address it connected to, where that is known.
@@ -270,6 +272,8 @@ struct DecisionLine<'a> {
     method: &'a str,
     path: &'a str,
     host: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<&'a str>,
     source_ip: Option<IpAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     destination: Option<SocketAddr>,
@@ -325,6 +329,7 @@ impl DecisionRecord {
             method: &self.request.method,
             path: &self.request.path,
             host: &self.request.host,
+            action: self.action.as_deref(),
             source_ip: self.source_ip,
             destination: self.destination,
             policies: &self.decision.policies,

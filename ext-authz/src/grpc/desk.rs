@@ -100,7 +100,7 @@ impl Desk {
         (source_ip, destination): (Option<IpAddr>, Option<SocketAddr>),
         at: Timestamp,
     ) {
-        let Outcome { decision, source, seq, policy, revoked, .. } = answered.outcome.clone();
+        let Outcome { decision, source, seq, policy, action, revoked, .. } = answered.outcome.clone();
         debug!(
             decision_id = %decision.id, verdict = decision.verdict.as_str(), reason = decision.reason.as_str(),
             mode = mode.as_str(), source = source.as_str(), method = request.method, path = request.path, "decided"
@@ -125,6 +125,7 @@ impl Desk {
             policy,
             service: Arc::clone(&self.service),
             request,
+            action,
             source_ip,
             destination,
         }));

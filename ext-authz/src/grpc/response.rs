@@ -161,6 +161,7 @@ mod tests {
             source: Source::Gate,
             seq: Seq(0),
             policy: None,
+            action: None,
             reading: None,
             revoked: None,
             standing: Standing::FINE,

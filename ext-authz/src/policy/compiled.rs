@@ -58,6 +58,11 @@ pub struct Question<'p> {
 }
 
 impl Question<'_> {
+    /// The action of its operation, if operations tell requests apart.
+    pub fn action(&self) -> Option<&Arc<str>> {
+        self.asked.as_ref().ok().and_then(|(kind, _)| kind.name.as_ref())
+    }
+
     /// How the facts of the request become a key.
     pub fn reading(&self) -> &Arc<Reading> {
         &self.reading

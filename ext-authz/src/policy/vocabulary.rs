@@ -206,6 +206,7 @@ fn methods(
                 methods.insert(name.into(), kinds.len());
                 kinds.push(Kind {
                     action: action.clone(),
+                    name: None,
                     groups: kinds::groups(actions, action),
                     entity: None,
                     is_connection: name == CONNECTION,

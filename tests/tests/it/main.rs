@@ -21,6 +21,7 @@ mod harness;
 mod hops;
 mod listeners;
 mod malformed;
+mod mapped;
 mod model;
 mod operations;
 mod paths;

@@ -15,6 +15,8 @@ use crate::policy::shape::Shape;
 pub(in crate::policy) struct Kind {
     /// The action.
     pub action: EntityUid,
+    /// Its name, if it is that of operations.
+    pub name: Option<Arc<str>>,
     /// Everything the action is in.
     pub groups: Vec<EntityUid>,
     /// The action as an entity, if the schema does not have it.

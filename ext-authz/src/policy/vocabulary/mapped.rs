@@ -229,6 +229,7 @@ impl Base<'_> {
             lines.push(*numbers.entry((name, resource)).or_insert_with(|| {
                 kinds.push(Kind {
                     action: action.uid.clone(),
+                    name: Some(name.into()),
                     groups: action.groups.clone(),
                     entity: action.entity.clone(),
                     is_connection: false,

@@ -54,6 +54,23 @@ fn compile_a_set(bencher: Bencher, policies: usize) {
     bencher.bench_local(|| compile(black_box(&sources)).is_ok());
 }
 
+/// The same with so many workloads in the entities file, each in a group.
+#[divan::bench(args = [1_000, 10_000, 100_000], sample_count = 3, sample_size = 1)]
+fn load_entities(bencher: Bencher, entities: usize) {
+    let mut text = String::from("[");
+    for at in 0..entities {
+        let (namespace, group) = (at % 1_000, at % 100);
+        let _ = writeln!(
+            text,
+            r#"{{"uid": {{"type": "Workload", "id": "spiffe://example.org/ns/n{namespace}/sa/w{at}"}}, "attrs": {{}}, "parents": [{{"type": "WorkloadGroup", "id": "g{group}"}}]}},"#
+        );
+    }
+    text.push_str(r#"{"uid": {"type": "WorkloadGroup", "id": "g0"}, "attrs": {}, "parents": []}]"#);
+    let sources = Sources { entities: Some(Source { name: "bench.json".into(), text }), ..sources(10) };
+    assert!(compile(&sources).is_ok());
+    bencher.bench_local(|| compile(black_box(&sources)).is_ok());
+}
+
 fn decide(bencher: Bencher, set: &CompiledPolicies, callers: &[Arc<Caller>]) {
     let (revocations, headers) = (RevocationSet::default(), Vec::<(String, String)>::new());
     let mut callers = callers.iter().cycle();

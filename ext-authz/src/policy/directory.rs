@@ -39,7 +39,7 @@ impl Directory {
         let Entries { entities, inherited } =
             source.map_or_else(Entries::default, |source| file::parse(source, vocabulary, problems));
         let service = vocabulary.types.service(service);
-        let mut all: Vec<Entity> = entities.iter().map(|(_, entity)| entity.clone()).collect();
+        let mut all: Vec<Entity> = entities.into_iter().map(|(_, entity)| entity).collect();
         if !all.iter().any(|entity| entity.uid() == service) {
             let automatic = Entity::with_uid(service.clone());
             if let Err(error) = Entities::from_entities([automatic.clone()], Some(&vocabulary.schema)) {
@@ -52,7 +52,10 @@ impl Directory {
         match Entities::from_entities(all, Some(&vocabulary.schema)) {
             Ok(all) => Some(Self { entities: all, service, inherited }),
             Err(error) => {
-                problems.extend(refused(&error, source.unwrap_or(schema), &entities, vocabulary));
+                match source {
+                    Some(source) => refused(&error, source, vocabulary, problems),
+                    None => problems.push(Problem::whole(schema, with_causes(&error))),
+                }
                 None
             }
         }
@@ -132,19 +135,16 @@ impl Directory {
     }
 }
 
-/// What is wrong with entities that Cedar refuses together: each that is wrong by itself, or how they are in one another.
-fn refused(
-    error: &EntitiesError,
-    source: &Source,
-    entities: &[(usize, Entity)],
-    vocabulary: &Vocabulary,
-) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    file::misfits(entities, source, vocabulary, &mut problems);
-    if problems.is_empty() {
-        problems.push(in_a_circle(source, entities).unwrap_or_else(|| Problem::whole(source, with_causes(error))));
+/// Tells what is wrong with entities that Cedar refuses together: each that is wrong by itself, or how they are in one another.
+///
+/// Reads the file once more: to keep its entities for this would double the memory of every good one.
+fn refused(error: &EntitiesError, source: &Source, vocabulary: &Vocabulary, problems: &mut Vec<Problem>) {
+    let before = problems.len();
+    let Entries { entities, .. } = file::parse(source, vocabulary, &mut Vec::new());
+    file::misfits(&entities, source, vocabulary, problems);
+    if problems.len() == before {
+        problems.push(in_a_circle(source, &entities).unwrap_or_else(|| Problem::whole(source, with_causes(error))));
     }
-    problems
 }
 
 fn in_a_circle(source: &Source, entities: &[(usize, Entity)]) -> Option<Problem> {

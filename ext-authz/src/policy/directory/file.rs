@@ -23,11 +23,10 @@ pub(super) struct Entries {
     pub inherited: Inherited,
 }
 
-/// An entity before it is completed.
-struct Entry {
+/// Where an entity stands and what it says, unread: the trees of all of them would take more memory than the entities.
+struct Entry<'s> {
     offset: usize,
-    uid: EntityUid,
-    value: Value,
+    text: &'s str,
 }
 
 /// Mistakes of one file that are told; finding the place of each takes a look at the whole text before it.
@@ -44,17 +43,13 @@ pub(super) fn parse(source: &Source, vocabulary: &Vocabulary, problems: &mut Vec
         }
     };
     let mut mistakes = Vec::new();
-    let entries = entries(&raw, source, &mut mistakes);
     let mut inherited = Inherited::default();
-    for entry in &entries {
-        hand_down(entry, &vocabulary.types, &mut inherited);
-    }
+    let entries = entries(&raw, source, &vocabulary.types, &mut inherited, &mut mistakes);
     let mut entities = Vec::with_capacity(entries.len());
     for entry in entries {
-        let offset = entry.offset;
-        match entity(entry, vocabulary, &inherited) {
-            Ok(entity) => entities.push((offset, entity)),
-            Err(message) => mistakes.push((offset, message)),
+        match entity(entry.text, vocabulary, &inherited) {
+            Ok(entity) => entities.push((entry.offset, entity)),
+            Err(message) => mistakes.push((entry.offset, message)),
         }
     }
     tell(mistakes, source, problems);
@@ -84,16 +79,24 @@ fn tell(mut mistakes: Vec<(usize, String)>, source: &Source, problems: &mut Vec<
     }
 }
 
-fn entries(raw: &[&RawValue], source: &Source, mistakes: &mut Vec<(usize, String)>) -> Vec<Entry> {
+/// Every entity that is there once, and what paths and trust domains hand down.
+fn entries<'s>(
+    raw: &[&'s RawValue],
+    source: &Source,
+    types: &Types,
+    inherited: &mut Inherited,
+    mistakes: &mut Vec<(usize, String)>,
+) -> Vec<Entry<'s>> {
     let mut entries = Vec::with_capacity(raw.len());
     let mut places: HashMap<EntityUid, usize> = HashMap::with_capacity(raw.len());
     for raw in raw {
         let offset = raw.get().as_ptr().addr().saturating_sub(source.text.as_ptr().addr());
-        match read(raw.get()) {
+        match checked(raw.get()) {
             Ok((uid, value)) => match places.get(&uid) {
                 None => {
-                    places.insert(uid.clone(), offset);
-                    entries.push(Entry { offset, uid, value });
+                    hand_down(&uid, &value, types, inherited);
+                    places.insert(uid, offset);
+                    entries.push(Entry { offset, text: raw.get() });
                 }
                 Some(_) if mistakes.len() > MOST_TOLD => {}
                 Some(first) => {
@@ -107,29 +110,34 @@ fn entries(raw: &[&RawValue], source: &Source, mistakes: &mut Vec<(usize, String
     entries
 }
 
-fn read(text: &str) -> Result<(EntityUid, Value), String> {
+fn checked(text: &str) -> Result<(EntityUid, Value), String> {
     // Cedar's own reading of text refuses repeated keys; the value below would keep the last.
     Entity::from_json_str(text, None).map_err(|error| with_causes(&error))?;
-    let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let uid = value.get("uid").cloned().unwrap_or_default();
-    let uid = EntityUid::from_json(uid).map_err(|error| with_causes(&error))?;
+    let (uid, value) = read(text)?;
     check_spiffe(&uid)?;
     Ok((uid, value))
 }
 
+fn read(text: &str) -> Result<(EntityUid, Value), String> {
+    let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let uid = value.get("uid").cloned().unwrap_or_default();
+    let uid = EntityUid::from_json(uid).map_err(|error| with_causes(&error))?;
+    Ok((uid, value))
+}
+
 /// What is no text is refused when the entity is held to the schema.
-fn hand_down(entry: &Entry, types: &Types, inherited: &mut Inherited) {
-    let above = entry.uid.type_name().to_string();
+fn hand_down(uid: &EntityUid, value: &Value, types: &Types, inherited: &mut Inherited) {
+    let above = uid.type_name().to_string();
     for (_, attribute) in types.workload_attributes.inherited.iter().filter(|(name, _)| **name == above) {
-        let stated = entry.value.get("attrs").and_then(|attributes| attributes.get(*attribute)).and_then(Value::as_str);
+        let stated = value.get("attrs").and_then(|attributes| attributes.get(*attribute)).and_then(Value::as_str);
         if let Some(value) = stated {
-            inherited.state(attribute, entry.uid.id().unescaped(), value);
+            inherited.state(attribute, uid.id().unescaped(), value);
         }
     }
 }
 
-fn entity(entry: Entry, vocabulary: &Vocabulary, inherited: &Inherited) -> Result<Entity, String> {
-    let Entry { uid, mut value, .. } = entry;
+fn entity(text: &str, vocabulary: &Vocabulary, inherited: &Inherited) -> Result<Entity, String> {
+    let (uid, mut value) = read(text)?;
     if *uid.type_name() == vocabulary.types.workload {
         complete(&mut value, &uid, &vocabulary.types, inherited)?;
     }

@@ -62,6 +62,11 @@ impl WorkloadAttributes {
                 let message = "attribute credential of Workload is filled in from its certificate; declare it as `credential?: { age: duration, lifetime: duration, expires_in: duration }`";
                 problems.push(declarations.problem(name, message));
             }
+            if name == RISK && !is_long(declared, &common) {
+                let message =
+                    "attribute risk of Workload is what signals say, from 0 to 100; declare it as `risk?: Long`";
+                problems.push(declarations.problem(name, message));
+            }
             if !is_optional(declared) && name != SEGMENTS {
                 let message = format!(
                     "attribute {name} of Workload is required, but callers that the entities file does not name have none; declare it as `{name}?`"

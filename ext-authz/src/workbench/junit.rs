@@ -1,4 +1,4 @@
-//! What came of cases as JUnit XML, as CI systems read it: one suite a file, one test a case. It writes no file.
+//! What came of cases as `JUnit` XML, as CI systems read it: one suite a file, one test a case. It writes no file.
 
 use std::fmt::Write as _;
 
@@ -16,7 +16,9 @@ pub fn junit(runs: &[Run]) -> String {
             (suite.first().map_or("", |run| &*run.file), suite.iter().filter(|run| !run.passed).count());
         let _ =
             writeln!(xml, "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{failed}\">", escaped(file), suite.len());
-        suite.iter().for_each(|run| put(run, &mut xml));
+        for run in suite {
+            put(run, &mut xml);
+        }
         xml.push_str("  </testsuite>\n");
     }
     xml.push_str("</testsuites>\n");

@@ -63,7 +63,7 @@ impl Report {
 /// The share that is there, with one decimal, rounded down: 100 means that nothing is missing.
 #[expect(clippy::cast_precision_loss, reason = "a share for people")]
 fn percent(all: usize, missing: usize) -> f64 {
-    if all == 0 { 100.0 } else { (1000 * all.saturating_sub(missing) / all) as f64 / 10.0 }
+    (1000 * all.saturating_sub(missing)).checked_div(all).map_or(100.0, |share| share as f64 / 10.0)
 }
 
 /// A case that did not come out as expected.

@@ -23,7 +23,7 @@ pub(in crate::cli) struct TestArgs {
     files: Vec<PathBuf>,
     #[command(flatten)]
     set: SetArgs,
-    /// Write what came of each case to this file as JUnit XML, for CI
+    /// Write what came of each case to this file as `JUnit` XML, for CI
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
     /// Exit code 1 if less than this of the policies is covered, in percent
@@ -88,15 +88,13 @@ impl TestArgs {
                 return Err(CliError::Usage(format!("{}: {message}", file.name)));
             }
         };
-        let place = match benches.iter().position(|bench| bench.files == files) {
-            Some(place) => place,
-            None => {
-                let inspector = open(&files)?;
-                let coverage = Coverage::of(&inspector);
-                benches.push(Bench { files, inspector, coverage });
-                benches.len() - 1
-            }
-        };
+        let known = benches.iter().position(|bench| bench.files == files);
+        let place = known.unwrap_or(benches.len());
+        if known.is_none() {
+            let inspector = open(&files)?;
+            let coverage = Coverage::of(&inspector);
+            benches.push(Bench { files, inspector, coverage });
+        }
         benches.get_mut(place).ok_or_else(|| io::Error::other("a policy set was lost").into())
     }
 

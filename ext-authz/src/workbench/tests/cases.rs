@@ -54,8 +54,9 @@ fn every_word_of_a_case_becomes_the_fact_it_names() {
             "context.destination.port",
         ];
         let guarded = guards.iter().filter(|path| condition.contains(*path) && !condition.contains(" has "));
-        let has =
-            guarded.map(|path| format!("context has {} && ", path.trim_start_matches("context."))).collect::<String>();
+        let guards: Vec<String> =
+            guarded.map(|path| format!("context has {} && ", path.trim_start_matches("context."))).collect();
+        let has = guards.concat();
         let has =
             if condition.contains("x-tenant") { "context.http.headers has \"x-tenant\" && ".to_owned() } else { has };
         holds(&format!("{has}{condition}"), case);

@@ -12,12 +12,15 @@ use crate::{
     gate::Gate,
     hops::{Chain, Reach},
     identity::{Credential, Digest, IssuerSerial, SpiffeId},
-    operations::Operations,
     plan::{Plan, PolicyDigest, Read, Rules},
     reading::{Reading, Test, Use, Uses},
     revocation::RevocationSet,
     time::Timestamp,
 };
+
+mod map;
+
+use self::map::map;
 
 /// A request out of few values, so that equal ones come often; some differ only in where one value ends and the next begins.
 #[derive(Clone, Debug)]
@@ -96,18 +99,6 @@ impl Sample {
         facts
     }
 
-    /// The operation and the id of its resource, by the [`map`] of those plans that have one.
-    fn operation(&self) -> Option<(usize, Fact)> {
-        let path = self.target.split('?').next().unwrap();
-        match (self.method, path) {
-            ("GET", "/a") => Some((0, None)),
-            ("GET", "/ab") => Some((1, Some("ab".into()))),
-            ("GET", "/%c3%a9" | "/%C3%A9") => Some((1, Some("\u{e9}".into()))),
-            ("POST", "/a/b") => Some((2, Some("b/a".into()))),
-            _ => None,
-        }
-    }
-
     fn fact(&self, read: &Read) -> Fact {
         let (path, query) =
             self.target.split_once('?').map_or((&*self.target, None), |(path, query)| (path, Some(query)));
@@ -168,10 +159,6 @@ prop_compose! {
         let plan = Plan::new(PolicyDigest([digest; 32]), reads, Rules::default());
         if mapped { plan.with_operations(map()) } else { plan }
     }
-}
-
-fn map() -> Arc<Operations> {
-    Arc::new(Operations::parse(["GET /a", "GET /{x} = {x}", "POST /{x}/{y...} = {y}/{x}"]).unwrap())
 }
 
 fn reads() -> Vec<Read> {

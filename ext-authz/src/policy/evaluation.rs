@@ -53,3 +53,19 @@ fn failure(error: &AuthorizationError) -> (PolicyId, String) {
         AuthorizationError::PolicyEvaluationError(error) => (error.policy_id().clone(), error.inner().to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cedar_policy::Context;
+
+    use super::*;
+
+    #[test]
+    fn a_policy_that_is_met_twice_fails_once() {
+        let policies: PolicySet = "permit(principal, action, resource) when { context.missing };".parse().unwrap();
+        let uid = |text: &str| text.parse().unwrap();
+        let request = Request::new(uid("A::\"a\""), uid("Action::\"b\""), uid("C::\"c\""), Context::empty(), None);
+        let found = evaluate([&policies, &policies].into_iter(), &request.unwrap(), &Entities::empty());
+        assert!(matches!(&found, Findings::Failed(failures) if failures.len() == 1), "{found:?}");
+    }
+}

@@ -1,3 +1,5 @@
+//! Maps as text: what they say, and everything that can be wrong in them with its place.
+
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::time::{Duration, Instant};

@@ -248,13 +248,10 @@ pub fn plain_answer(text: &str, request: &Request, entities: &Entities) -> Strin
         lines.into_iter().map(|line| format!("a.cedar:{line}")).collect::<Vec<_>>().join(", ")
     };
     let reasons: Vec<_> = response.diagnostics().reason().collect();
-    let failed: Vec<_> = response
-        .diagnostics()
-        .errors()
-        .map(|error| match error {
-            cedar_policy::AuthorizationError::PolicyEvaluationError(error) => error.policy_id(),
-        })
-        .collect();
+    let failed = response.diagnostics().errors().map(|error| match error {
+        cedar_policy::AuthorizationError::PolicyEvaluationError(error) => error.policy_id(),
+    });
+    let failed: Vec<_> = failed.collect();
     match (response.decision(), reasons.is_empty(), failed.is_empty()) {
         (cedar_policy::Decision::Deny, false, _) => format!("forbid by {}", names(reasons)),
         (_, _, false) => format!("policy_error by {}", names(failed)),

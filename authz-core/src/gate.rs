@@ -7,7 +7,7 @@ use crate::{
     reason::{Class, Reason},
     revocation::RevocationSet,
     scope::Scope,
-    standing::{Effective, Standings},
+    standing::{Effective, RiskScore, Standings},
     time::Timestamp,
 };
 
@@ -156,6 +156,11 @@ impl<'a> Admitted<'a> {
     /// The workload that began, if it is known.
     pub fn origin(&self) -> Option<&'a SpiffeId> {
         self.caller().and_then(|caller| self.facts.chain.origin(caller))
+    }
+
+    /// What signals say of the caller's risk, if anything; see [`Admitted::standing_of`].
+    pub fn risk(&self) -> Option<RiskScore> {
+        self.standings?.risk(self.caller()?, self.now)
     }
 
     /// What signals say of a workload's risk and posture; nothing where that is not known.

@@ -101,7 +101,7 @@ impl Admitted<'_> {
 
     fn number(&self, read: &Read) -> Option<i64> {
         match read {
-            Read::Risk => self.own_standing().and_then(|standing| standing.risk).map(|risk| risk.get().into()),
+            Read::Risk => self.risk().map(|risk| risk.get().into()),
             Read::CredentialLifetime => self.caller().map(|it| lifetime(it.credential())),
             Read::DestinationPort => self.facts().destination.map(|to| to.port().into()),
             Read::HopCount => Some(i64::try_from(self.facts().chain.count()).unwrap_or(i64::MAX)),

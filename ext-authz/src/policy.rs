@@ -23,6 +23,7 @@ mod source;
 mod standing;
 mod statement;
 mod vocabulary;
+mod walk;
 mod watch;
 
 pub use self::{

@@ -64,11 +64,7 @@ impl TextClass {
 
 impl NumberClass {
     pub(super) fn of(tests: &BTreeSet<Test>) -> Option<Self> {
-        tests
-            .iter()
-            .map(|test| if let Test::AtMost(number) = test { Some(*number) } else { None })
-            .collect::<Option<_>>()
-            .map(Self)
+        constants(tests, |test| if let Test::AtMost(number) = test { Some(*number) } else { None }).map(Self)
     }
 
     pub(crate) fn put(&self, number: i64, key: &mut Vec<u8>) {
@@ -79,11 +75,7 @@ impl NumberClass {
 
 impl IpClass {
     pub(super) fn of(tests: &BTreeSet<Test>) -> Option<Self> {
-        tests
-            .iter()
-            .map(|test| if let Test::InRange(range) = test { Some(*range) } else { None })
-            .collect::<Option<_>>()
-            .map(Self)
+        constants(tests, |test| if let Test::InRange(range) = test { Some(*range) } else { None }).map(Self)
     }
 
     pub(crate) fn put(&self, address: IpAddr, key: &mut Vec<u8>) {
@@ -93,16 +85,17 @@ impl IpClass {
 
 impl MemberClass {
     pub(super) fn of(tests: &BTreeSet<Test>) -> Option<Self> {
-        tests
-            .iter()
-            .map(|test| if let Test::Contains(id) = test { Some(id.clone()) } else { None })
-            .collect::<Option<_>>()
-            .map(Self)
+        constants(tests, |test| if let Test::Contains(id) = test { Some(id.clone()) } else { None }).map(Self)
     }
 
     pub(crate) fn put(&self, has: impl Fn(&str) -> bool, key: &mut Vec<u8>) {
         put_bits(self.0.iter().map(|id| has(id)), key);
     }
+}
+
+/// What each is compared with; nothing if one is of another kind.
+fn constants<T>(tests: &BTreeSet<Test>, constant: impl Fn(&Test) -> Option<T>) -> Option<Box<[T]>> {
+    tests.iter().map(constant).collect()
 }
 
 fn put_place(place: usize, key: &mut Vec<u8>) {

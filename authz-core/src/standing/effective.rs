@@ -29,6 +29,18 @@ impl Default for Effective {
 }
 
 impl Standings {
+    /// The highest risk that counts of `caller` at `now`, as in [`Standings::effective`]; allocates nothing.
+    pub fn risk(&self, caller: &Caller, now: Timestamp) -> Option<RiskScore> {
+        if self.is_empty() {
+            return None;
+        }
+        let said = caller.scopes().iter().filter(|scope| rank(scope).is_some()).filter_map(|scope| self.of(scope));
+        said.filter_map(|standing| standing.risk.as_ref())
+            .filter(|said| said.counts_at(now))
+            .map(|said| said.value)
+            .max()
+    }
+
     /// What counts of `caller` at `now`: signals speak of its ID, or of a path or trust domain that it is in.
     ///
     /// INVARIANT: what is said of single certificates does not count, so it is the same for all that an ID has; a filter answers

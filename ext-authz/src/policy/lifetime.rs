@@ -23,8 +23,7 @@ mod tests;
 mod time_test;
 mod time_zone;
 
-pub(super) use self::find::{Mention, OtherUse, TimeUses, parts, time_uses};
-pub(super) use self::place::path;
+pub(super) use self::find::{Mention, OtherUse, TimeUses, time_uses};
 pub use self::time_zone::{TimeZone, UnknownTimeZone};
 pub(super) use self::time_zone::{datetime, minute, weekday};
 

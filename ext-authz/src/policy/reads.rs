@@ -11,6 +11,7 @@ use cedar_policy::pst::{self, BinaryOp, Clause, Expr, Literal, Var};
 use super::{
     constants::{Constant, comparison, pattern, version_tests},
     shape::{Fact, Shape},
+    walk::path,
 };
 
 /// What some policies read.
@@ -178,12 +179,6 @@ fn uses(op: BinaryOp) -> (Use, Use) {
 
 /// The attributes from `context` to this expression, if it is nothing but such a path; empty for `context` itself.
 fn context_path(expression: &Expr) -> Option<Vec<&str>> {
-    let mut path = Vec::new();
-    let mut at = expression;
-    while let Expr::GetAttr { expr, attr } = at {
-        path.push(attr.as_ref());
-        at = expr;
-    }
-    path.reverse();
-    matches!(at, Expr::Var(Var::Context)).then_some(path)
+    let (root, path) = path(expression);
+    matches!(root, Expr::Var(Var::Context)).then_some(path)
 }

@@ -3,14 +3,14 @@
 use authz_core::{plan::Read, reading::Uses, standing::Effective};
 use cedar_policy::{
     Entity,
-    pst::{self, BinaryOp, Clause, Expr, Var},
+    pst::{self, Clause, Expr, Var},
 };
 use serde_json::{Map, Value, json};
 
 use super::{
     constants::{Constant, comparison},
-    lifetime::{parts, path},
     problem::Unexpected,
+    walk::{compared, is_known, parts, path},
 };
 
 /// The attribute of a `Workload` that says how risky it is.
@@ -41,25 +41,18 @@ pub(super) fn every_use() -> Uses {
 
 /// Notes a comparison of the caller's risk with constants, if `expression` is one.
 fn test(expression: &Expr, uses: &mut Uses) -> bool {
-    let Expr::BinaryOp { op, left, right } = expression else { return false };
-    let Some(tests) = risk_tests(*op, left, right) else { return false };
+    let is_risk = |side: &Expr| {
+        let (root, path) = path(side);
+        matches!(root, Expr::Var(Var::Principal)) && path == [RISK]
+    };
+    let tests = compared(expression, is_risk)
+        .and_then(|(op, constant, fact_first)| comparison(op, &Constant::of(constant)?, fact_first));
+    let Some(tests) = tests else { return false };
     uses.presence(Read::Risk);
     for test in tests {
         uses.test(Read::Risk, test);
     }
     true
-}
-
-fn risk_tests(op: BinaryOp, left: &Expr, right: &Expr) -> Option<Vec<authz_core::reading::Test>> {
-    let is_risk = |side: &Expr| {
-        let (root, path) = path(side);
-        matches!(root, Expr::Var(Var::Principal)) && path == [RISK]
-    };
-    match (is_risk(left), is_risk(right)) {
-        (true, false) => comparison(op, &Constant::of(right)?, true),
-        (false, true) => comparison(op, &Constant::of(left)?, false),
-        _ => None,
-    }
 }
 
 fn visit<'e>(expression: &'e Expr, uses: &mut Uses, open: &mut Vec<&'e Expr>) {
@@ -73,6 +66,7 @@ fn visit<'e>(expression: &'e Expr, uses: &mut Uses, open: &mut Vec<&'e Expr>) {
             path.extend(attrs.iter().map(|attribute| -> &str { attribute.as_ref() }));
             (root, path, true)
         }
+        other if !is_known(other) => return uses.add(&every_use()),
         other => return parts(other, open),
     };
     match (root, path.as_slice()) {

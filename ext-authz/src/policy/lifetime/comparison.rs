@@ -5,11 +5,14 @@ use cedar_policy::pst::{BinaryOp, Expr, UnaryOp};
 
 use super::{
     constant::{Kind, number, numbers},
-    place::{Place, path, place},
+    place::{Place, place},
     quantity::{Party, Quantity, Step, TimeFact},
     time_test::{Operator, TimeTest},
 };
-use crate::policy::constants::{Constant, comparison};
+use crate::policy::{
+    constants::{Constant, comparison},
+    walk::{compared, path},
+};
 
 /// The test that an expression is, if it is one.
 pub(super) fn test(expression: &Expr) -> Option<TimeTest> {
@@ -31,17 +34,12 @@ pub(super) fn test(expression: &Expr) -> Option<TimeTest> {
 /// What a key must say of the time for which the caller's credential is valid altogether, for an expression that compares that
 /// with a constant.
 pub(super) fn lifetime_tests(expression: &Expr) -> Option<Vec<Test>> {
-    let Expr::BinaryOp { op, left, right } = expression else { return None };
     let is_lifetime = |side: &Expr| {
         let (root, path) = path(side);
         matches!(place(root, &path), Place::Lifetime(Party::Caller))
     };
-    let (constant, fact_first) = match (is_lifetime(left), is_lifetime(right)) {
-        (true, false) => (right, true),
-        (false, true) => (left, false),
-        _ => return None,
-    };
-    comparison(*op, &Constant::Long(number(constant, Kind::Duration)?), fact_first)
+    let (op, constant, fact_first) = compared(expression, is_lifetime)?;
+    comparison(op, &Constant::Long(number(constant, Kind::Duration)?), fact_first)
 }
 
 /// The operator, and the one for its sides exchanged.

@@ -7,10 +7,11 @@ use cedar_policy::pst::{self, Clause, Expr, Var};
 
 use super::{
     comparison::{lifetime_tests, test},
-    place::{Place, path, place},
+    place::{Place, place},
     quantity::{Party, TimeFact},
     time_test::TimeTest,
 };
+use crate::policy::walk::{is_known, parts, path};
 
 /// What one policy does with facts of time.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
@@ -189,43 +190,6 @@ impl TimeUses {
     fn use_otherwise(&mut self, expression: &Expr, place: &Place) {
         let other_use = || OtherUse { text: expression.to_string(), remedy: place.remedy() };
         self.other_use.get_or_insert_with(other_use);
-    }
-}
-
-/// Whether we know where to look in an expression of this kind.
-fn is_known(expression: &Expr) -> bool {
-    matches!(
-        expression,
-        Expr::Literal(_)
-            | Expr::Var(_)
-            | Expr::Slot(_)
-            | Expr::UnaryOp { .. }
-            | Expr::BinaryOp { .. }
-            | Expr::GetAttr { .. }
-            | Expr::HasAttr { .. }
-            | Expr::Like { .. }
-            | Expr::Is { .. }
-            | Expr::IfThenElse { .. }
-            | Expr::Set(_)
-            | Expr::Record(_)
-    )
-}
-
-/// The expressions in one that is no path.
-pub(in crate::policy) fn parts<'e>(expression: &'e Expr, open: &mut Vec<&'e Expr>) {
-    match expression {
-        Expr::UnaryOp { expr, .. } | Expr::Like { expr, .. } => open.push(expr),
-        Expr::BinaryOp { left, right, .. } => open.extend([left.as_ref(), right.as_ref()]),
-        Expr::Is { expr, in_expr, .. } => {
-            open.push(expr);
-            open.extend(in_expr.iter().map(AsRef::as_ref));
-        }
-        Expr::IfThenElse { cond, then_expr, else_expr } => {
-            open.extend([cond.as_ref(), then_expr.as_ref(), else_expr.as_ref()]);
-        }
-        Expr::Set(members) => open.extend(members.iter().map(AsRef::as_ref)),
-        Expr::Record(members) => open.extend(members.values().map(AsRef::as_ref)),
-        _ => {}
     }
 }
 

@@ -68,15 +68,3 @@ fn of_credential(party: Party, path: &[&str]) -> Place {
         _ => Place::OtherCredential,
     }
 }
-
-/// The attributes on the way to an expression, and where it begins.
-pub(in crate::policy) fn path(expression: &Expr) -> (&Expr, Vec<&str>) {
-    let mut path = Vec::new();
-    let mut at = expression;
-    while let Expr::GetAttr { expr, attr } = at {
-        path.push(attr.as_ref());
-        at = expr;
-    }
-    path.reverse();
-    (at, path)
-}

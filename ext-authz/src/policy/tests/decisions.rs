@@ -1,6 +1,6 @@
 //! Tables: policies, request, verdict.
 
-use authz_core::{decision::Verdict, reason::Reason, time::Timestamp};
+use authz_core::{decision::Verdict, reading::Use, reason::Reason, time::Timestamp};
 
 use super::{
     request::{NOT_AFTER, NOW, TestRequest, said},
@@ -145,6 +145,43 @@ fn the_plan_holds_what_is_read_and_nothing_else() {
         assert_eq!(reads.join(" "), expected, "{condition}");
         let unless = text.replace("when", "unless");
         assert_eq!(compile(&sources(&unless)).unwrap().plan().reads(), policies.plan().reads(), "{condition}");
+    }
+}
+
+#[test]
+fn facts_enter_keys_as_policies_use_them() {
+    let cases = [
+        ("context.http.path like \"/a*\" && context.http.path != \"/ab\"", "path[equals:/ab like:/a*]"),
+        ("context.http.path == context.http.host", "host path"),
+        ("context.http has query", "query[]"),
+        ("context.hops.count > 1", "hop-count[at-most:1]"),
+        ("2 > context.hops.count", "hop-count[at-most:1]"),
+        ("context.hops.count == 2", "hop-count[at-most:1 at-most:2]"),
+        ("context.source has ip && context.source.ip.isIpv6()", "source-ip[in-range:::/0]"),
+        ("context has origin && context.origin == Workload::\"spiffe://td/a\"", "origin[equals:spiffe://td/a]"),
+        ("context has origin && context.origin.path == \"/a\"", "origin"),
+        ("context has origin.owner", "origin"),
+        ("context has origin && context.origin in TrustDomain::\"td\"", "origin"),
+        ("principal has risk && principal.risk > 70", "risk[at-most:70]"),
+        ("principal has posture && principal.posture.compliant", "posture"),
+        ("context has origin && context.origin has risk", "hop-standings origin posture risk"),
+        (
+            "principal has credential.lifetime && principal.credential.lifetime <= duration(\"1h\")",
+            "credential-lifetime[at-most:3600000]",
+        ),
+    ];
+    for (condition, expected) in cases {
+        let policies =
+            compile(&sources(&format!("permit(principal, action, resource) when {{ {condition} }};"))).unwrap();
+        let reading = TestRequest::default()
+            .admitted(policies.plan(), |admitted| policies.question(admitted).reading().as_ref().clone());
+        let uses = reading.uses().iter().map(|(read, used)| match used {
+            Use::Whole => read.to_string(),
+            Use::Tests(tests) => {
+                format!("{read}[{}]", tests.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+            }
+        });
+        assert_eq!(uses.collect::<Vec<_>>().join(" "), expected, "{condition}");
     }
 }
 

@@ -15,10 +15,7 @@ pub(super) fn path(expression: &Expr) -> (&Expr, Vec<&str>) {
 }
 
 /// The operator and the other side, if one side of `expression` is what `is_meant` says; and whether that is the first.
-pub(super) fn compared<'e>(
-    expression: &'e Expr,
-    is_meant: impl Fn(&Expr) -> bool,
-) -> Option<(BinaryOp, &'e Expr, bool)> {
+pub(super) fn compared(expression: &Expr, is_meant: impl Fn(&Expr) -> bool) -> Option<(BinaryOp, &Expr, bool)> {
     let Expr::BinaryOp { op, left, right } = expression else { return None };
     match (is_meant(left), is_meant(right)) {
         (true, false) => Some((*op, right, true)),

@@ -67,6 +67,20 @@ fn a_reading_that_is_not_understood_is_not_replaced_by_one_that_was_known() {
 }
 
 #[test]
+fn where_policies_look_at_certificates_what_is_said_to_one_is_not_said_to_another_of_the_same_workload() {
+    let whole = |read: &str| link::Use { read: read.into(), whole: true, tests: Vec::new() };
+    for (uses, to_the_first) in [(vec![], "deny no_permit"), (vec![whole("credential-not-before")], "allow permit /a")]
+    {
+        let mut rig = Rig::new();
+        let reading = Some(link::Reading { uses });
+        rig.learn(1, "/x", &by("/a", 1, reading.clone()));
+        rig.learn(2, "/x", &link::DecideResponse { reading, ..deny("/a", 2, 1) });
+        let said = [1, 2].map(|certificate| verdict(rig.recall(certificate, "/x").as_ref()));
+        assert_eq!(said, [to_the_first, "deny no_permit"]);
+    }
+}
+
+#[test]
 fn a_change_of_risk_takes_what_rests_on_it_and_nothing_else() {
     let mut rig = Rig::new();
     let (risky, plain) = (Some(tested("risk", &["at-most:50"])), Some(tested("path", &["equals:/x"])));
